@@ -1,1 +1,44 @@
-//! Placeholder: see ARCHITECTURE.md.
+//! Reading LLM requests and answers without building documents.
+//!
+//! This room knows the body formats of the LLM APIs (OpenAI, Anthropic, vLLM) and takes out of
+//! them the few facts the gateway works with: the model, the prompt's byte ranges, limits, usage.
+//!
+//! Invariants:
+//!
+//! - **One pass, no tree.** A body is scanned once, chunk by chunk, as it arrives. It is never
+//!   copied and never turned into a document; every fact is a small value or a byte range.
+//! - **Splits do not matter.** Every reader gives the same result however its input is cut.
+//! - **Only `model` is patched**, by byte range; all other bytes reach the engine as the client
+//!   wrote them.
+//! - **Everything is bounded**: nesting, captured names, recorded spans, carried events, inflated
+//!   bodies. The bounds are public constants.
+//! - **No prompt text, salt or header value in errors or `Debug` output.**
+//! - No I/O, no clock.
+
+mod answer;
+mod api;
+mod blocks;
+mod body;
+mod content;
+mod decode;
+mod error;
+mod facts;
+mod patch;
+mod reader;
+mod response;
+mod stream;
+mod usage;
+
+pub use answer::{ApiError, error_body, error_event};
+pub use api::{Api, Dialect};
+pub use blocks::{prefix_seed, prompt_blocks};
+pub use body::Body;
+pub use content::Encoding;
+pub use decode::decode;
+pub use error::BodyError;
+pub use facts::{Facts, PromptKind, PromptSpan};
+pub use patch::patch_model;
+pub use reader::Reader;
+pub use response::JsonResponse;
+pub use stream::{Ended, Progress, Rename, StreamReader};
+pub use usage::{FieldState, FinishReason, Usage};
