@@ -1,0 +1,117 @@
+//! One request's progress, and the table of all of them.
+
+use std::collections::HashMap;
+
+use super::{AdapterId, FinishReason, Nanos, RequestId, Submission, Summary, pool::BlockId};
+
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) arrived: Nanos,
+    pub(super) scheduled: Option<Nanos>,
+    pub(super) first_token: Option<Nanos>,
+    pub(super) prompt_tokens: u32,
+    pub(super) output_tokens: u32,
+    /// Tokens emitted so far.
+    pub(super) emitted: u32,
+    /// Leading tokens whose KV entries are in `blocks`.
+    pub(super) computed: u32,
+    pub(super) hashes: Vec<u64>,
+    pub(super) blocks: Vec<BlockId>,
+    /// Leading blocks that have been made findable, or were found.
+    pub(super) committed: usize,
+    pub(super) adapter: Option<AdapterId>,
+    pub(super) cached_tokens: u32,
+    pub(super) preemptions: u32,
+}
+
+impl Request {
+    pub(super) fn new(arrived: Nanos, submission: Submission) -> Self {
+        Self {
+            arrived,
+            scheduled: None,
+            first_token: None,
+            prompt_tokens: submission.prompt_tokens,
+            output_tokens: submission.output_tokens,
+            emitted: 0,
+            computed: 0,
+            hashes: submission.blocks,
+            blocks: Vec::new(),
+            committed: 0,
+            adapter: submission.adapter,
+            cached_tokens: 0,
+            preemptions: 0,
+        }
+    }
+
+    /// Tokens that exist: the prompt and what was emitted.
+    pub(super) fn known(&self) -> u32 {
+        self.prompt_tokens + self.emitted
+    }
+
+    /// Tokens to compute before the next one can be emitted.
+    pub(super) fn remaining(&self) -> u32 {
+        self.known() - self.computed
+    }
+
+    /// Whether its next step is that of a decode: one token over a computed context.
+    pub(super) fn decodes(&self) -> bool {
+        self.emitted > 0 && self.remaining() == 1
+    }
+
+    /// Blocks that the known sequence needs beyond those it has.
+    pub(super) fn missing_blocks(&self, block_size: u32) -> u32 {
+        self.known()
+            .div_ceil(block_size)
+            .saturating_sub(self.blocks.len() as u32)
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.emitted >= self.output_tokens
+    }
+
+    pub(super) fn summary(&self, finished: Nanos, reason: FinishReason) -> Summary {
+        Summary {
+            arrived: self.arrived,
+            scheduled: self.scheduled,
+            first_token: self.first_token,
+            finished,
+            reason,
+            prompt_tokens: self.prompt_tokens,
+            cached_tokens: self.cached_tokens,
+            output_tokens: self.emitted,
+            preemptions: self.preemptions,
+        }
+    }
+}
+
+/// Live requests by id. Bounded by the sequence slots and the waiting queue.
+#[derive(Debug, Default)]
+pub(super) struct RequestTable {
+    live: HashMap<RequestId, Request>,
+    issued: u64,
+}
+
+impl RequestTable {
+    pub(super) fn insert(&mut self, request: Request) -> RequestId {
+        let id = RequestId(self.issued);
+        self.issued += 1;
+        self.live.insert(id, request);
+        id
+    }
+
+    pub(super) fn get(&self, id: RequestId) -> Option<&Request> {
+        self.live.get(&id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: RequestId) -> Option<&mut Request> {
+        self.live.get_mut(&id)
+    }
+
+    pub(super) fn remove(&mut self, id: RequestId) -> Option<Request> {
+        self.live.remove(&id)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.live.len()
+    }
+}

@@ -1,0 +1,327 @@
+//! Forming a step, and booking what it has computed.
+
+use std::collections::BTreeSet;
+
+use super::{
+    AdapterId, Engine, Event, FinishReason, Gauges, Nanos, RequestId, pool::BlockPool,
+    request::Request,
+};
+use crate::perf::StepWork;
+
+/// Nanoseconds in a millisecond.
+const NANOS_PER_MS: f64 = 1e6;
+
+/// A step under way.
+#[derive(Debug, Default)]
+pub(super) struct Step {
+    pub(super) end: Nanos,
+    /// Requests with the tokens that each gets computed.
+    entries: Vec<(RequestId, u32)>,
+    work: StepWork,
+    /// Tokens that may still be added.
+    budget: u32,
+}
+
+impl Step {
+    fn add(&mut self, id: RequestId, request: &Request, tokens: u32) {
+        if request.decodes() {
+            self.work.add_decode(request.known());
+        } else {
+            self.work.add_prefill(request.computed, tokens);
+        }
+        self.budget = self.budget.saturating_sub(tokens);
+        self.entries.push((id, tokens));
+    }
+}
+
+impl Engine {
+    /// Starts a step at `now` if there is anything to compute; otherwise asks to be woken when an
+    /// adapter has loaded.
+    pub(super) fn start_step(&mut self, now: Nanos, events: &mut Vec<Event>) {
+        let mut step = Step {
+            budget: self.config.max_num_batched_tokens,
+            ..Step::default()
+        };
+        let crowded = self.make_room();
+        self.add_running(&mut step, true);
+        self.add_running(&mut step, false);
+        if !crowded {
+            self.admit(now, &mut step, events);
+        }
+        if step.entries.is_empty() {
+            self.wake = self.next_wake(now);
+            self.publish();
+            return;
+        }
+        step.end = now + self.duration(&step.work);
+        self.step = Some(step);
+    }
+
+    /// Books a step that has ended: computed blocks become findable, tokens go out.
+    pub(super) fn finish_step(&mut self, step: Step, events: &mut Vec<Event>) {
+        for (id, tokens) in step.entries {
+            // Aborted meanwhile?
+            let Some(request) = self.requests.get_mut(id) else {
+                continue;
+            };
+            request.computed += tokens;
+            commit_computed(&mut self.pool, request, &self.config);
+            if request.remaining() > 0 {
+                continue;
+            }
+            if request.output_tokens > request.emitted {
+                let index = request.emitted;
+                request.emitted += 1;
+                self.counters.generation_tokens += 1;
+                events.push(Event::Token {
+                    id,
+                    at: step.end,
+                    index,
+                });
+            }
+            if request.first_token.is_none() {
+                request.first_token = Some(step.end);
+                self.counters.prompt_tokens += u64::from(request.prompt_tokens);
+            }
+            if request.is_complete() {
+                self.complete(id, step.end, events);
+            }
+        }
+        self.counters.steps += 1;
+        let requests = &self.requests;
+        self.running.retain(|id| requests.get(*id).is_some());
+        self.publish();
+    }
+
+    fn complete(&mut self, id: RequestId, at: Nanos, events: &mut Vec<Event>) {
+        if let Some(request) = self.requests.remove(id) {
+            self.give_back(&request);
+            let summary = request.summary(at, FinishReason::Complete);
+            events.push(Event::Finished { id, summary });
+        }
+    }
+
+    /// Preempts the youngest until the next token of every decoding request has a block. Returns
+    /// whether anyone had to go.
+    fn make_room(&mut self) -> bool {
+        let block_size = self.config.block_size;
+        let mut needed: u32 = self
+            .running
+            .iter()
+            .filter_map(|id| self.requests.get(*id))
+            .map(|request| request.missing_blocks(block_size))
+            .sum();
+        let mut crowded = false;
+        while needed > self.pool.free() {
+            let Some(youngest) = self.running.pop() else {
+                break;
+            };
+            if let Some(request) = self.requests.get(youngest) {
+                needed -= request.missing_blocks(block_size);
+            }
+            self.preempt(youngest);
+            crowded = true;
+        }
+        crowded
+    }
+
+    fn preempt(&mut self, id: RequestId) {
+        let Some(request) = self.requests.get_mut(id) else {
+            return;
+        };
+        release_blocks(&mut self.pool, &request.blocks);
+        request.blocks.clear();
+        (request.computed, request.committed) = (0, 0);
+        request.preemptions += 1;
+        if let Some(adapter) = request.adapter {
+            self.lora.leave(adapter);
+        }
+        self.counters.preemptions += 1;
+        self.waiting.push_front(id);
+    }
+
+    /// Adds the running requests that decode, or those that still prefill.
+    fn add_running(&mut self, step: &mut Step, decodes: bool) {
+        let block_size = self.config.block_size;
+        for id in &self.running {
+            let Some(request) = self.requests.get_mut(*id) else {
+                continue;
+            };
+            if request.decodes() != decodes {
+                continue;
+            }
+            let limit = step.budget.min(self.config.long_prefill_threshold);
+            let tokens = request.remaining().min(limit);
+            if tokens == 0 {
+                continue;
+            }
+            for _ in 0..request.missing_blocks(block_size) {
+                // `make_room` has seen to it that there is one.
+                request.blocks.extend(self.pool.allocate());
+            }
+            step.add(*id, request, tokens);
+        }
+    }
+
+    /// Admits waiting requests in order. One whose adapter is not there is passed over; one whose
+    /// blocks are not there holds up those behind it.
+    fn admit(&mut self, now: Nanos, step: &mut Step, events: &mut Vec<Event>) {
+        let mut place = 0;
+        while step.budget > 0 && self.running.len() < self.config.max_num_seqs as usize {
+            let Some(id) = self.waiting.get(place).copied() else {
+                break;
+            };
+            let Some(request) = self.requests.get(id) else {
+                break;
+            };
+            if request.arrived > now {
+                break;
+            }
+            if request
+                .adapter
+                .is_some_and(|adapter| !self.lora.ready(adapter, now))
+            {
+                place += 1;
+                continue;
+            }
+            if !self.admit_one(id, now, step, events) {
+                break;
+            }
+            self.waiting.remove(place);
+            self.running.push(id);
+        }
+    }
+
+    /// Gives a waiting request its blocks and its share of the step, if its whole known sequence
+    /// fits.
+    fn admit_one(
+        &mut self,
+        id: RequestId,
+        now: Nanos,
+        step: &mut Step,
+        events: &mut Vec<Event>,
+    ) -> bool {
+        let block_size = self.config.block_size;
+        let reserve = self.reserve();
+        let Some(request) = self.requests.get_mut(id) else {
+            return false;
+        };
+        let hits = if self.config.prefix_caching {
+            // At least one token must be computed, or nothing could be sampled.
+            let limit = ((request.known() - 1) / block_size) as usize;
+            let hashes = request.hashes.get(..limit).unwrap_or(&request.hashes);
+            self.pool.matching(hashes)
+        } else {
+            0
+        };
+        let shared = request.hashes.get(..hits).unwrap_or_default();
+        let fresh = request.known().div_ceil(block_size) - hits as u32;
+        if fresh + self.pool.free_among(shared) + reserve > self.pool.free() {
+            return false;
+        }
+        for hash in shared {
+            request.blocks.extend(self.pool.share(*hash));
+        }
+        for _ in 0..fresh {
+            request.blocks.extend(self.pool.allocate());
+        }
+        request.committed = hits;
+        request.computed = hits as u32 * block_size;
+        let first_time = request.scheduled.is_none();
+        if first_time {
+            request.scheduled = Some(now);
+            request.cached_tokens = request.computed;
+            self.counters.cache_queries += u64::from(request.prompt_tokens);
+            self.counters.cache_hits += u64::from(request.computed);
+            events.push(Event::Scheduled {
+                id,
+                at: now,
+                cached_tokens: request.computed,
+            });
+        }
+        if let Some(adapter) = request.adapter {
+            self.lora.enter(adapter, now);
+        }
+        let limit = step.budget.min(self.config.long_prefill_threshold);
+        let tokens = request.remaining().min(limit);
+        step.add(id, request, tokens);
+        true
+    }
+
+    /// Blocks that admission leaves free, so that those already running can grow.
+    fn reserve(&self) -> u32 {
+        if self.running.is_empty() {
+            return 0;
+        }
+        (f64::from(self.pool.total()) * self.config.watermark) as u32
+    }
+
+    fn duration(&self, work: &StepWork) -> Nanos {
+        let adapters = self.lora.in_batch() as f64;
+        let factor = self.config.slow_factor * (1.0 + self.config.lora_step_overhead * adapters);
+        // At least a nanosecond: time must move on.
+        ((self.config.perf.step_ms(work) * factor * NANOS_PER_MS).round() as Nanos).max(1)
+    }
+
+    /// With no step to run: the next load that ends, or the next arrival that lies ahead.
+    fn next_wake(&self, now: Nanos) -> Option<Nanos> {
+        let waiting = || self.waiting.iter().filter_map(|id| self.requests.get(*id));
+        let arrival = waiting()
+            .map(|request| request.arrived)
+            .find(|arrived| *arrived > now);
+        let load = self
+            .lora
+            .next_ready(now)
+            .filter(|_| !self.waiting.is_empty());
+        arrival.into_iter().chain(load).min()
+    }
+
+    /// Returns the blocks and the adapter of a request that has left the table.
+    pub(super) fn give_back(&mut self, request: &Request) {
+        if request.blocks.is_empty() {
+            return;
+        }
+        release_blocks(&mut self.pool, &request.blocks);
+        if let Some(adapter) = request.adapter {
+            self.lora.leave(adapter);
+        }
+    }
+
+    /// Renews the gauges.
+    pub(super) fn publish(&mut self) {
+        let adapters = |ids: &mut dyn Iterator<Item = &RequestId>| -> Vec<AdapterId> {
+            let found = ids.filter_map(|id| self.requests.get(*id)?.adapter);
+            found.collect::<BTreeSet<_>>().into_iter().collect()
+        };
+        let total = self.pool.total().max(1);
+        self.gauges = Gauges {
+            running: self.running.len() as u32,
+            waiting: self.waiting.len() as u32,
+            waiting_for_adapter: 0,
+            kv_usage: f64::from(self.pool.used()) / f64::from(total),
+            running_adapters: adapters(&mut self.running.iter()),
+            waiting_adapters: adapters(&mut self.waiting.iter()),
+        };
+    }
+}
+
+/// Tail first, so that of a prefix the end is evicted before its start.
+fn release_blocks(pool: &mut BlockPool, blocks: &[super::pool::BlockId]) {
+    for block in blocks.iter().rev() {
+        pool.release(*block);
+    }
+}
+
+fn commit_computed(pool: &mut BlockPool, request: &mut Request, config: &super::EngineConfig) {
+    if !config.prefix_caching {
+        return;
+    }
+    let full = (request.computed / config.block_size) as usize;
+    let fresh = request.committed..full.min(request.hashes.len()).max(request.committed);
+    let blocks = request.blocks.get(fresh.clone()).unwrap_or_default();
+    let hashes = request.hashes.get(fresh.clone()).unwrap_or_default();
+    for (block, hash) in blocks.iter().zip(hashes) {
+        pool.commit(*block, *hash);
+    }
+    request.committed = fresh.end;
+}
