@@ -1,0 +1,4 @@
+//! Benchmarks of scheduling.
+fn main() {
+    divan::main();
+}
