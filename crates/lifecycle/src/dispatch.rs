@@ -1,0 +1,515 @@
+//! Phase three: the request goes to an endpoint, and to the next one if the first cannot serve it.
+//!
+//! A [`Dispatch`] holds the ordered list of endpoints, best first, and the reservation on the current one.
+//! Until the first byte of an answer is there, the door reports failures and gets back the verdict: try the
+//! next endpoint, or send this error. The bookkeeping follows the endpoint that really serves.
+
+mod plain;
+mod pooled;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use payload::{Body, Rename};
+use resources::{AppProtocol, Backend, BackendTarget, Filter, Retry, Timeouts};
+use routing::RequestParts;
+use signals::{Endpoint, Reservation, Time};
+use smallvec::SmallVec;
+
+use crate::budget::Claim;
+use crate::core::PoolView;
+use crate::errors::{Reason, Refusal};
+use crate::exchange::Exchange;
+use crate::headers;
+use crate::observing::Observing;
+use crate::reading::ReadBody;
+use crate::received::{Choice, Step};
+use crate::record::{AttemptFailure, FailedAttempt};
+use crate::reply::Reply;
+
+/// A request on its way to an endpoint.
+pub struct Dispatch {
+    pub(crate) exchange: Box<Exchange>,
+    pub(crate) choice: Choice,
+    pub(crate) targets: Targets,
+    pub(crate) protocol: AppProtocol,
+    pub(crate) pooled: Option<Pooled>,
+    pub(crate) rename: Option<Rename>,
+    body: Outgoing,
+    mirrors: Vec<MirrorCopy>,
+    origin: Option<HeaderValue>,
+    claim: Option<Claim>,
+}
+
+/// Endpoints to try, best first, and how far the trying has come.
+#[derive(Debug)]
+pub(crate) struct Targets {
+    list: SmallVec<[Arc<Endpoint>; 8]>,
+    current: usize,
+    attempts: usize,
+    attempts_max: usize,
+}
+
+/// What only requests to pools carry.
+pub(crate) struct Pooled {
+    pub(crate) view: PoolView,
+    pub(crate) choices: Vec<scheduling::Choice>,
+    pub(crate) blocks: Vec<u64>,
+    pub(crate) reservation: Option<Reservation>,
+}
+
+/// The body to send.
+pub(crate) enum Outgoing {
+    /// No body.
+    Empty,
+    /// The whole body; it can be sent again.
+    Whole(Body),
+    /// The door streams it as it arrives; it cannot be sent again once begun.
+    Streamed,
+}
+
+/// A copy of the request for a mirror: its answer is read and dropped.
+pub struct MirrorCopy {
+    /// Where it goes.
+    pub endpoint: Arc<Endpoint>,
+    /// What the endpoint speaks in clear text.
+    pub protocol: AppProtocol,
+}
+
+/// What to do after an endpoint could not serve the request.
+pub enum Verdict {
+    /// Send it to [`Dispatch::endpoint`] again, which is another one now, after this pause.
+    Again(Box<Dispatch>, Duration),
+    /// Send this answer; the request has ended.
+    Reply(Reply),
+}
+
+/// Applies the rule's filters and finds the endpoints of the chosen backend.
+pub(crate) fn prepare(
+    mut exchange: Box<Exchange>,
+    choice: &Choice,
+    read: Option<ReadBody>,
+    has_body: bool,
+) -> Step {
+    exchange.routed_after = Some(exchange.core.since(exchange.arrived));
+    publish_model(&mut exchange);
+    let choice = choice.clone();
+    let origin = exchange.parts.headers.get(http::header::ORIGIN).cloned();
+    let mirrors = match apply_filters(&mut exchange, &choice) {
+        Ok(mirrors) => mirrors,
+        Err(refusal) => return Step::Reply(exchange.refuse(&refusal)),
+    };
+    let route = choice.route.clone();
+    let target = route
+        .rules
+        .get(choice.rule)
+        .and_then(|rule| rule.backends.get(choice.backend))
+        .map(|backend| &backend.target);
+    let draft = Draft {
+        choice,
+        mirrors,
+        origin,
+        has_body,
+    };
+    match target {
+        Some(BackendTarget::Pool(pool)) => pooled::prepare(exchange, draft, &pool.name, read),
+        Some(BackendTarget::Service(service)) => plain::prepare(exchange, draft, service, read),
+        Some(BackendTarget::Invalid(_)) | None => Step::Reply(exchange.refuse(&Refusal::new(
+            Reason::InvalidBackend,
+            "the matched rule has no usable backend",
+        ))),
+    }
+}
+
+/// What both kinds of backend need besides their endpoints.
+pub(crate) struct Draft {
+    choice: Choice,
+    mirrors: Vec<MirrorCopy>,
+    origin: Option<HeaderValue>,
+    has_body: bool,
+}
+
+impl Draft {
+    /// The body to send when the scan did not ask for a change.
+    fn outgoing(&self, read: Option<&ReadBody>) -> Outgoing {
+        match read {
+            Some(read) => Outgoing::Whole(read.original.clone()),
+            None if self.has_body => Outgoing::Streamed,
+            None => Outgoing::Empty,
+        }
+    }
+}
+
+/// Sets the model headers, so that they reach the backend as they would behind a body-based router.
+fn publish_model(exchange: &mut Exchange) {
+    let Some(model) = &exchange.model else { return };
+    let base = exchange.view.snapshot.base_models.base_of(model);
+    for (name, value) in [
+        (routing::MODEL_HEADER, Some(model)),
+        (routing::BASE_MODEL_HEADER, base),
+    ] {
+        if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
+            exchange.parts.headers.insert(name, value);
+        }
+    }
+}
+
+fn filters_of<'c>(choice: &'c Choice) -> impl Iterator<Item = &'c [Filter]> {
+    let rule = choice.rule();
+    let backend: Option<&'c Backend> = rule.and_then(|rule| rule.backends.get(choice.backend));
+    rule.map(|rule| rule.filters.as_slice())
+        .into_iter()
+        .chain(backend.map(|backend| backend.filters.as_slice()))
+}
+
+/// Applies request filters to head and target, and resolves the mirrors that take this request.
+fn apply_filters(exchange: &mut Exchange, choice: &Choice) -> Result<Vec<MirrorCopy>, Refusal> {
+    let Some(matched) = choice
+        .rule()
+        .and_then(|rule| rule.matches.get(choice.matched))
+    else {
+        return Ok(Vec::new());
+    };
+    let mut copies = Vec::new();
+    let mut head = RequestParts {
+        path: exchange.parts.uri.path().to_owned(),
+        query: exchange.parts.uri.query().map(str::to_owned),
+        host: None,
+        headers: &mut exchange.parts.headers,
+    };
+    let mut mirrors = Vec::new();
+    for filters in filters_of(choice) {
+        let found = routing::apply_request_filters(filters, matched, &mut head)
+            .map_err(|error| Refusal::new(Reason::InvalidFilter, error.to_string()))?;
+        mirrors.extend(found);
+    }
+    let RequestParts {
+        path, query, host, ..
+    } = head;
+    set_target(
+        &mut exchange.parts,
+        &path,
+        query.as_deref(),
+        host.as_deref(),
+    )?;
+    for mirror in mirrors
+        .into_iter()
+        .filter(|mirror| mirror.takes(exchange.core.entropy().draw()))
+    {
+        copies.extend(plain::mirror_copy(exchange, &mirror.target));
+    }
+    Ok(copies)
+}
+
+/// Writes path, query and host back into the head. The authority moves into `Host`, which the door sends on.
+fn set_target(
+    parts: &mut Parts,
+    path: &str,
+    query: Option<&str>,
+    host: Option<&str>,
+) -> Result<(), Refusal> {
+    let unusable = || {
+        Refusal::new(
+            Reason::InvalidFilter,
+            "a filter of the rule makes a target that is not a valid URI",
+        )
+    };
+    let host = host
+        .map(str::to_owned)
+        .unwrap_or_else(|| crate::exchange::host_of(parts).to_owned());
+    let target = match query {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    let target: PathAndQuery = target.parse().map_err(|_| unusable())?;
+    parts.uri = Uri::from(target);
+    if !host.is_empty() {
+        parts.headers.insert(
+            http::header::HOST,
+            HeaderValue::from_str(&host).map_err(|_| unusable())?,
+        );
+    }
+    Ok(())
+}
+
+impl Targets {
+    pub(crate) fn new(list: SmallVec<[Arc<Endpoint>; 8]>, attempts_max: usize) -> Self {
+        Self {
+            list,
+            current: 0,
+            attempts: 1,
+            attempts_max,
+        }
+    }
+
+    /// Moves on to the next endpoint; after the last one, back to the first if `cycle`.
+    fn advance(&mut self, cycle: bool) -> bool {
+        let untried = self.attempts < self.list.len() && self.attempts < self.attempts_max;
+        if self.list.is_empty() || !(untried || cycle) {
+            return false;
+        }
+        self.current = (self.current + 1) % self.list.len();
+        self.attempts += 1;
+        true
+    }
+}
+
+impl Dispatch {
+    fn assemble(
+        exchange: Box<Exchange>,
+        draft: Draft,
+        targets: Targets,
+        protocol: AppProtocol,
+        body: Outgoing,
+    ) -> Box<Self> {
+        let Draft {
+            choice,
+            mirrors,
+            origin,
+            ..
+        } = draft;
+        let mut dispatch = Self {
+            exchange,
+            choice,
+            targets,
+            protocol,
+            pooled: None,
+            rename: None,
+            body,
+            mirrors,
+            origin,
+            claim: None,
+        };
+        let parts = &mut dispatch.exchange.parts;
+        let host = parts.headers.remove(http::header::HOST);
+        headers::prepare_upstream(&mut parts.headers);
+        if let Some(host) = host {
+            parts.headers.insert(http::header::HOST, host);
+        }
+        // The door frames the body anew from its real length.
+        parts.headers.remove(http::header::CONTENT_LENGTH);
+        Box::new(dispatch)
+    }
+
+    /// The endpoint to send to now.
+    #[must_use]
+    pub fn endpoint(&self) -> Option<&Arc<Endpoint>> {
+        self.targets.list.get(self.targets.current)
+    }
+
+    /// What the endpoint speaks in clear text.
+    #[must_use]
+    pub fn protocol(&self) -> AppProtocol {
+        self.protocol
+    }
+
+    /// Method to send.
+    #[must_use]
+    pub fn method(&self) -> &Method {
+        &self.exchange.parts.method
+    }
+
+    /// Path and query to send.
+    #[must_use]
+    pub fn target(&self) -> &Uri {
+        &self.exchange.parts.uri
+    }
+
+    /// Headers to send, `Host` among them, without `Content-Length`.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.exchange.parts.headers
+    }
+
+    /// The body to send: `Some` if it is held whole (possibly empty), `None` if the door streams it.
+    #[must_use]
+    pub fn body(&self) -> Option<Body> {
+        match &self.body {
+            Outgoing::Empty => Some(Body::new()),
+            Outgoing::Whole(body) => Some(body.clone()),
+            Outgoing::Streamed => None,
+        }
+    }
+
+    /// Copies to send, once.
+    pub fn take_mirrors(&mut self) -> Vec<MirrorCopy> {
+        std::mem::take(&mut self.mirrors)
+    }
+
+    /// Whether the answer is held back until its first body byte, because another endpoint could still serve.
+    #[must_use]
+    pub fn holds_head(&self) -> bool {
+        self.pooled.is_some() && !matches!(self.body, Outgoing::Streamed)
+    }
+
+    fn timeouts(&self) -> Timeouts {
+        self.choice
+            .rule()
+            .map(|rule| rule.timeouts.clone())
+            .unwrap_or_default()
+    }
+
+    /// When the whole request must have ended.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Time> {
+        self.timeouts()
+            .request
+            .map(|timeout| self.exchange.arrived + timeout)
+    }
+
+    /// How long one attempt may take to its first byte.
+    #[must_use]
+    pub fn attempt_timeout(&self) -> Option<Duration> {
+        self.timeouts().backend_request
+    }
+
+    fn retry(&self) -> Option<&Retry> {
+        self.choice.rule().and_then(|rule| rule.retry.as_ref())
+    }
+
+    /// Whether an answer with this status is to be dropped and another endpoint to be tried
+    /// (then call [`Dispatch::failed`] with [`AttemptFailure::Status`]).
+    #[must_use]
+    pub fn wants_retry(&self, status: StatusCode) -> bool {
+        self.may_retry(AttemptFailure::Status(status.as_u16()))
+    }
+
+    /// A pool request goes to the next endpoint of the list on 503 and on a broken connection; anything else
+    /// only if the route asks for it, or if nothing was sent yet.
+    fn may_retry(&self, cause: AttemptFailure) -> bool {
+        let replayable = !matches!(self.body, Outgoing::Streamed);
+        let by_route = self.retry().is_some_and(|retry| {
+            let listed = match cause {
+                AttemptFailure::Status(status) => retry.codes.contains(&status),
+                AttemptFailure::Connect | AttemptFailure::Broken => true,
+                AttemptFailure::Timeout => retry.codes.contains(&504),
+            };
+            listed
+                && replayable
+                && self.targets.attempts <= usize::try_from(retry.attempts).unwrap_or(usize::MAX)
+        });
+        let by_list = self.targets.attempts
+            < self.targets.list.len().min(self.targets.attempts_max)
+            && match cause {
+                AttemptFailure::Connect => true,
+                AttemptFailure::Broken => {
+                    replayable && (self.pooled.is_some() || self.method().is_idempotent())
+                }
+                AttemptFailure::Status(503) => replayable && self.pooled.is_some(),
+                AttemptFailure::Status(_) | AttemptFailure::Timeout => false,
+            };
+        by_route || by_list
+    }
+
+    /// The current endpoint could not serve the request. Its reservation is given back and the next endpoint's taken.
+    /// `body_intact` is false when a streamed body has begun to flow.
+    #[must_use]
+    pub fn failed(mut self: Box<Self>, cause: AttemptFailure, body_intact: bool) -> Verdict {
+        let now = self.exchange.core.now();
+        if let Some(endpoint) = self.endpoint().cloned() {
+            if matches!(cause, AttemptFailure::Connect | AttemptFailure::Broken) {
+                endpoint.health().note_connect_failure(now);
+            }
+            self.exchange.failed_attempts.push(FailedAttempt {
+                endpoint: endpoint.name().clone(),
+                cause,
+            });
+        }
+        let streamed = matches!(self.body, Outgoing::Streamed);
+        let again = self.may_retry(cause) && (body_intact || !streamed);
+        let cycle = again && self.retry().is_some();
+        if !again || !self.targets.advance(cycle) {
+            return Verdict::Reply(self.give_up(cause));
+        }
+        self.book(now);
+        let pause = match (self.retry(), cause) {
+            (Some(retry), AttemptFailure::Status(_) | AttemptFailure::Timeout) => retry.backoff,
+            _ => Duration::ZERO,
+        };
+        Verdict::Again(self, pause)
+    }
+
+    fn give_up(self, cause: AttemptFailure) -> Reply {
+        let tried = self.targets.attempts;
+        let refusal = match cause {
+            AttemptFailure::Timeout => Refusal::new(
+                Reason::Timeout,
+                format!(
+                    "the model server did not answer within the route's timeout ({tried} tried)"
+                ),
+            ),
+            AttemptFailure::Connect | AttemptFailure::Broken | AttemptFailure::Status(_) => {
+                Refusal::new(
+                    Reason::UpstreamUnreachable,
+                    format!(
+                        "{tried} of {} candidate endpoints tried; the last failure was: {}",
+                        self.targets.list.len(),
+                        cause.label()
+                    ),
+                )
+            }
+        };
+        self.exchange.refuse(&refusal)
+    }
+
+    /// The request's own deadline expired before an answer began.
+    #[must_use]
+    pub fn expired(self) -> Reply {
+        self.exchange.refuse(&Refusal::new(
+            Reason::Timeout,
+            "the route's request timeout expired before the model server answered",
+        ))
+    }
+
+    /// A streamed request body broke off on the client's side, or the door met a defect of its own.
+    #[must_use]
+    pub fn abandoned(self, refusal: &Refusal) -> Reply {
+        self.exchange.refuse(refusal)
+    }
+
+    /// Takes the reservation on the current endpoint and promises its prompt blocks to the prefix index.
+    fn book(&mut self, now: Time) {
+        let Some(endpoint) = self.endpoint().cloned() else {
+            return;
+        };
+        let block_tokens = self.exchange.core.settings().block_tokens;
+        if let Some(pooled) = &mut self.pooled {
+            pooled.book(&endpoint, block_tokens, now);
+        }
+    }
+
+    /// The answer has begun: the request now only watches it. `response` is made ready for the client.
+    #[must_use]
+    pub fn accept(self: Box<Self>, response: &mut http::response::Parts) -> Observing {
+        Observing::begin(*self, response)
+    }
+
+    pub(crate) fn response_filters(choice: &Choice) -> impl Iterator<Item = &[Filter]> {
+        filters_of(choice)
+    }
+
+    pub(crate) fn into_observed(self) -> Observed {
+        let endpoint = self.endpoint().cloned();
+        Observed {
+            exchange: self.exchange,
+            choice: self.choice,
+            endpoint,
+            pooled: self.pooled,
+            rename: self.rename,
+            origin: self.origin,
+        }
+    }
+}
+
+/// What is left of a dispatch once its answer has begun; the request body and its budget are free.
+pub(crate) struct Observed {
+    pub(crate) exchange: Box<Exchange>,
+    pub(crate) choice: Choice,
+    pub(crate) endpoint: Option<Arc<Endpoint>>,
+    pub(crate) pooled: Option<Pooled>,
+    pub(crate) rename: Option<Rename>,
+    pub(crate) origin: Option<HeaderValue>,
+}

@@ -1,0 +1,293 @@
+//! Requests to inference pools: resolve the model, admit, schedule, reserve.
+
+use std::sync::Arc;
+
+use payload::{Body, Facts, Rename};
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+use resources::ObjectName;
+use scheduling::{Decision, Query, ScheduleError};
+use signals::{Endpoint, Ledger, Time};
+
+use super::{Dispatch, Draft, Outgoing, Pooled, Targets};
+use crate::core::PoolView;
+use crate::errors::{Reason, Refusal};
+use crate::exchange::Exchange;
+use crate::headers::control;
+use crate::reading::ReadBody;
+use crate::received::Step;
+use crate::record;
+
+/// Bytes of text one token stands for when no tokenizer is asked.
+const BYTES_PER_TOKEN: usize = 4;
+
+pub(super) fn prepare(
+    mut exchange: Box<Exchange>,
+    draft: Draft,
+    pool: &ObjectName,
+    read: Option<ReadBody>,
+) -> Step {
+    match schedule(&mut exchange, &draft, pool, read.as_ref()) {
+        Ok(plan) => Step::Send(assemble(exchange, draft, plan, read)),
+        Err(refusal) => Step::Reply(exchange.refuse(&refusal)),
+    }
+}
+
+/// Everything the scheduler decided about a request.
+struct Plan {
+    view: PoolView,
+    choices: Vec<scheduling::Choice>,
+    blocks: Vec<u64>,
+}
+
+fn schedule(
+    exchange: &mut Exchange,
+    draft: &Draft,
+    pool: &ObjectName,
+    read: Option<&ReadBody>,
+) -> Result<Plan, Refusal> {
+    exchange.pool = Some(pool.clone());
+    let Some(view) = exchange.view.pools.get(pool).cloned() else {
+        return Err(Refusal::new(
+            Reason::Internal,
+            format!("InferencePool {pool} has no running state"),
+        ));
+    };
+    let headers = &exchange.parts.headers;
+    let priority = view.resource.priority(control(
+        headers,
+        "x-llm-d-inference-objective",
+        "x-gateway-inference-objective",
+    ));
+    let preset = control(
+        headers,
+        "x-llm-d-model-name-rewrite",
+        "x-gateway-model-name-rewrite",
+    )
+    .map(Arc::from);
+    let rewrite = resolve_model(exchange, &view, preset);
+
+    let set = view.state.endpoints.load_full();
+    let decided_at = exchange.core.now();
+    if set.endpoints.is_empty() {
+        let message = format!(
+            "InferencePool {pool} has no ready endpoint ({} not ready)",
+            view.resource.not_ready
+        );
+        return Err(Refusal::new(Reason::NoEndpoints, message));
+    }
+    if let flow::Admission::Shed { saturation } =
+        flow::admit(priority, &set.endpoints, &view.state.detector, decided_at)
+    {
+        let message = format!(
+            "InferencePool {pool} is saturated ({saturation:.2} of 1.00) and the request's priority {priority} may be shed"
+        );
+        return Err(Refusal::new(Reason::Shed, message));
+    }
+
+    let facts = read.and_then(|read| read.facts.as_ref());
+    let blocks = facts
+        .zip(read)
+        .map(|(facts, read)| hash_prompt(exchange, facts, read.plain()))
+        .unwrap_or_default();
+    let query = Query {
+        model: exchange.target_model.as_deref().unwrap_or_default(),
+        blocks: &blocks,
+        block_tokens: exchange.core.settings().block_tokens,
+        prompt_tokens: facts.map_or(0, Facts::prompt_tokens_estimate),
+        max_tokens: facts.and_then(|facts| facts.max_tokens),
+        priority,
+        subset: None,
+    };
+    let mut rng = SmallRng::seed_from_u64(exchange.core.entropy().draw());
+    let decision = exchange
+        .core
+        .with_scratch(|scratch| {
+            view.state.profile.schedule(
+                &query,
+                &set.endpoints,
+                &view.state.index,
+                scratch,
+                decided_at,
+                &mut rng,
+            )
+        })
+        .map_err(|error| refused(pool, &error))?;
+
+    let (prompt_tokens, stream) = (query.prompt_tokens, facts.is_some_and(|facts| facts.stream));
+    let choices = decision.ranked.clone();
+    note(
+        exchange,
+        draft,
+        Noted {
+            rewrite,
+            priority,
+            prompt_tokens,
+            prompt_blocks: blocks.len(),
+            stream,
+            decided_at,
+            decision,
+        },
+    );
+    Ok(Plan {
+        view,
+        choices,
+        blocks,
+    })
+}
+
+/// Settles the model name to send. Order: rewrite rule, then the preset by header, then the incoming name.
+fn resolve_model(
+    exchange: &mut Exchange,
+    view: &PoolView,
+    preset: Option<Arc<str>>,
+) -> Option<Arc<str>> {
+    let incoming = exchange.model.clone();
+    let rewritten = incoming
+        .as_deref()
+        .and_then(|model| view.resource.rewrite(model, exchange.core.entropy().draw()));
+    exchange.target_model = rewritten
+        .as_ref()
+        .map(|rewritten| rewritten.target.clone())
+        .or(preset)
+        .or(incoming);
+    rewritten.map(|rewritten| rewritten.rule.clone())
+}
+
+fn hash_prompt(exchange: &Exchange, facts: &Facts, body: &Body) -> Vec<u64> {
+    let settings = exchange.core.settings();
+    let block_bytes = settings.block_tokens as usize * BYTES_PER_TOKEN;
+    let seed = payload::prefix_seed(
+        exchange.target_model.as_deref().unwrap_or_default(),
+        facts.cache_salt.as_deref(),
+    );
+    let mut blocks = Vec::with_capacity(
+        (facts.prompt_bytes / block_bytes.max(1) + 1).min(settings.prompt_blocks_max),
+    );
+    payload::prompt_blocks(body, facts, seed, block_bytes, &mut blocks);
+    blocks.truncate(settings.prompt_blocks_max);
+    blocks
+}
+
+fn refused(pool: &ObjectName, error: &ScheduleError) -> Refusal {
+    let reason = match error {
+        ScheduleError::NoEndpoints { .. } => Reason::NoEndpoints,
+        ScheduleError::FilteredOut { .. } => Reason::NothingEligible,
+    };
+    Refusal::new(reason, format!("InferencePool {pool}: {error}"))
+}
+
+struct Noted {
+    rewrite: Option<Arc<str>>,
+    priority: i32,
+    prompt_tokens: u64,
+    prompt_blocks: usize,
+    stream: bool,
+    decided_at: Time,
+    decision: Decision,
+}
+
+/// Writes the decision record.
+fn note(exchange: &mut Exchange, draft: &Draft, noted: Noted) {
+    let record = exchange.core.decisions().push(record::Draft {
+        decided_at: noted.decided_at,
+        request_id: exchange.request_id().to_owned(),
+        trace_id: exchange.trace_id.clone(),
+        route: draft.choice.route.name.to_string(),
+        pool: exchange
+            .pool
+            .clone()
+            .unwrap_or_else(|| draft.choice.route.name.clone()),
+        model: exchange.model.clone(),
+        target_model: exchange.target_model.clone(),
+        rewrite: noted.rewrite,
+        priority: noted.priority,
+        prompt_tokens: noted.prompt_tokens,
+        prompt_blocks: noted.prompt_blocks,
+        stream: noted.stream,
+        schedule_time: exchange.core.since(noted.decided_at),
+        decision: noted.decision,
+    });
+    exchange.core.observer().decided(&record);
+    exchange.record = Some(record);
+}
+
+fn assemble(
+    exchange: Box<Exchange>,
+    draft: Draft,
+    plan: Plan,
+    read: Option<ReadBody>,
+) -> Box<Dispatch> {
+    let renamed = exchange.model != exchange.target_model;
+    let (body, decoded) = match &read {
+        Some(read) if renamed => {
+            patched(read, exchange.target_model.as_deref().unwrap_or_default())
+        }
+        _ => (draft.outgoing(read.as_ref()), false),
+    };
+    let rename = exchange
+        .model
+        .clone()
+        .filter(|_| renamed)
+        .map(|to| Rename { to });
+    let list = plan
+        .choices
+        .iter()
+        .map(|choice| choice.endpoint.clone())
+        .collect();
+    let targets = Targets::new(list, exchange.core.settings().attempts_max);
+    let protocol = plan.view.resource.app_protocol;
+    let mut dispatch = Dispatch::assemble(exchange, draft, targets, protocol, body);
+    let headers = &mut dispatch.exchange.parts.headers;
+    // A compressed answer could be neither observed nor have its model name restored.
+    headers.remove(http::header::ACCEPT_ENCODING);
+    if decoded {
+        headers.remove(http::header::CONTENT_ENCODING);
+    }
+    dispatch.rename = rename;
+    dispatch.claim = read.map(|read| read.claim);
+    dispatch.pooled = Some(Pooled {
+        view: plan.view,
+        choices: plan.choices,
+        blocks: plan.blocks,
+        reservation: None,
+    });
+    let now = dispatch.exchange.core.now();
+    dispatch.book(now);
+    dispatch
+}
+
+/// The body with another model name, and whether it is sent decompressed now. A form, or a body without a model, stays as it is.
+fn patched(read: &ReadBody, model: &str) -> (Outgoing, bool) {
+    let span = read
+        .facts
+        .as_ref()
+        .filter(|facts| !facts.model_in_form)
+        .and_then(|facts| facts.model_span.clone());
+    match span {
+        Some(span) => (
+            Outgoing::Whole(payload::patch_model(read.plain(), &span, model)),
+            read.decoded.is_some(),
+        ),
+        None => (Outgoing::Whole(read.original.clone()), false),
+    }
+}
+
+impl Pooled {
+    /// Moves the reservation to `endpoint` and records that the prompt's blocks go there.
+    pub(super) fn book(&mut self, endpoint: &Arc<Endpoint>, block_tokens: u32, now: Time) {
+        // The old reservation goes first: a request is never counted on two endpoints.
+        self.reservation = None;
+        let load = self
+            .choices
+            .iter()
+            .find(|choice| Arc::ptr_eq(&choice.endpoint, endpoint))
+            .map(|choice| choice.load);
+        self.reservation = Some(Ledger::reserve(endpoint, load.unwrap_or_default(), now));
+        let capacity = scheduling::PrefixIndex::capacity_blocks(endpoint, block_tokens);
+        self.view
+            .state
+            .index
+            .store(endpoint.id(), capacity, &self.blocks);
+    }
+}

@@ -1,0 +1,154 @@
+//! The context one request carries through its phases, and its single end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
+use payload::{Api, Usage};
+use resources::ObjectName;
+use routing::{ModelView, RequestView};
+use signals::Time;
+
+use crate::budget::Claim;
+use crate::core::{Core, View};
+use crate::errors::Refusal;
+use crate::headers::REQUEST_ID;
+use crate::observer::{Extraction, Finished};
+use crate::record::{Ending, FailedAttempt, Outcome, Record};
+use crate::reply::Reply;
+
+/// Where a request came in.
+#[derive(Debug, Clone)]
+pub struct Door {
+    /// Port of the listener, as routes know it.
+    pub port: u16,
+    /// Whether the connection is TLS.
+    pub tls: bool,
+    /// Server name of the TLS handshake.
+    pub sni: Option<Arc<str>>,
+}
+
+/// One request from arrival to end. Dropped before its end, it counts as cancelled by the client.
+pub(crate) struct Exchange {
+    pub(crate) core: Arc<Core>,
+    pub(crate) view: Arc<View>,
+    pub(crate) door: Door,
+    pub(crate) parts: Parts,
+    pub(crate) api: Api,
+    pub(crate) request_id: HeaderValue,
+    pub(crate) trace_id: String,
+    pub(crate) arrived: Time,
+    pub(crate) model: Option<Arc<str>>,
+    pub(crate) target_model: Option<Arc<str>>,
+    pub(crate) extraction: Extraction,
+    pub(crate) body_bytes: u64,
+    pub(crate) routed_after: Option<Duration>,
+    pub(crate) pool: Option<ObjectName>,
+    pub(crate) record: Option<Arc<Record>>,
+    pub(crate) failed_attempts: Vec<FailedAttempt>,
+    pub(crate) served: Option<Arc<str>>,
+    pub(crate) status: Option<u16>,
+    pub(crate) ttft: Option<Duration>,
+    pub(crate) usage: Option<Usage>,
+    pub(crate) ended: bool,
+    pub(crate) slot: Claim,
+}
+
+impl Exchange {
+    /// Host the client asked for: `:authority`, an absolute target, or `Host`.
+    pub(crate) fn host(&self) -> &str {
+        host_of(&self.parts)
+    }
+
+    /// The request as the route table looks at it.
+    pub(crate) fn view<'a>(&'a self, model: ModelView<'a>) -> RequestView<'a> {
+        RequestView {
+            port: self.door.port,
+            sni: self.door.sni.as_deref(),
+            host: self.host(),
+            method: &self.parts.method,
+            path: self.parts.uri.path(),
+            query: self.parts.uri.query(),
+            headers: &self.parts.headers,
+            model,
+        }
+    }
+
+    /// Id of the request as text.
+    pub(crate) fn request_id(&self) -> &str {
+        self.request_id.to_str().unwrap_or_default()
+    }
+
+    /// Ends the request with an error answer.
+    pub(crate) fn refuse(mut self: Box<Self>, refusal: &Refusal) -> Reply {
+        let mut reply = refusal.reply(self.api.dialect(), self.request_id());
+        self.stamp(&mut reply.headers);
+        self.status = Some(reply.status.as_u16());
+        self.end(Ending::Refused(refusal.reason));
+        reply
+    }
+
+    /// Ends the request with an answer of the gateway's own.
+    pub(crate) fn answer(mut self: Box<Self>, mut reply: Reply) -> Reply {
+        self.stamp(&mut reply.headers);
+        self.status = Some(reply.status.as_u16());
+        self.end(Ending::Completed);
+        reply
+    }
+
+    /// Puts the request id on an answer.
+    pub(crate) fn stamp(&self, headers: &mut HeaderMap) {
+        headers.insert(REQUEST_ID, self.request_id.clone());
+    }
+
+    /// Tells record and observer how it ended. Only the first call counts.
+    pub(crate) fn end(&mut self, ending: Ending) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        let outcome = Outcome {
+            ending,
+            status: self.status,
+            served: self.served.take(),
+            failed_attempts: std::mem::take(&mut self.failed_attempts),
+            ttft: self.ttft,
+            duration: self.core.since(self.arrived),
+            usage: self.usage.take(),
+        };
+        self.core.observer().finished(&Finished {
+            api: self.api,
+            pool: self.pool.as_ref(),
+            model: self.model.as_ref(),
+            target_model: self.target_model.as_ref(),
+            extraction: self.extraction,
+            body_bytes: self.body_bytes,
+            routed_after: self.routed_after,
+            outcome: &outcome,
+        });
+        if let Some(record) = self.record.take() {
+            record.join(outcome);
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.end(Ending::ClientCancelled);
+    }
+}
+
+/// Host of a request head, possibly with a port; empty when there is none.
+pub(crate) fn host_of(parts: &Parts) -> &str {
+    parts
+        .uri
+        .authority()
+        .map(http::uri::Authority::as_str)
+        .or_else(|| {
+            parts
+                .headers
+                .get(http::header::HOST)
+                .and_then(|value| value.to_str().ok())
+        })
+        .unwrap_or_default()
+}

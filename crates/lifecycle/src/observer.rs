@@ -1,0 +1,77 @@
+//! What the lifecycle tells the outside about each request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use payload::Api;
+use resources::ObjectName;
+
+use crate::record::{Outcome, Record};
+
+/// Listens to requests. Calls come from many threads and must return at once.
+pub trait Observer: Send + Sync {
+    /// An endpoint was picked (phase two); the record carries scores and timings.
+    fn decided(&self, record: &Record);
+
+    /// A request ended, for whatever reason. Called exactly once per request.
+    fn finished(&self, finished: &Finished<'_>);
+}
+
+/// A request at its end.
+#[derive(Debug)]
+pub struct Finished<'a> {
+    /// API the path belongs to.
+    pub api: Api,
+    /// Pool that was resolved, if the request came that far.
+    pub pool: Option<&'a ObjectName>,
+    /// Model name in the request. Not bounded: an observer must map it to a closed set before using it as a label.
+    pub model: Option<&'a Arc<str>>,
+    /// Model name sent upstream.
+    pub target_model: Option<&'a Arc<str>>,
+    /// Whether the model name was found, for the model-extraction phase.
+    pub extraction: Extraction,
+    /// Body bytes read from the client before dispatch.
+    pub body_bytes: u64,
+    /// Time from arrival until route, model and pool were known.
+    pub routed_after: Option<Duration>,
+    /// What happened.
+    pub outcome: &'a Outcome,
+}
+
+/// Result of looking for a model name in a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Extraction {
+    /// The request was not looked into: no body, or a plain Service behind a route without model matches.
+    NotApplicable,
+    /// A model name was found.
+    Ok,
+    /// The body holds no model name.
+    FieldMissing,
+    /// The body could not be read.
+    Unreadable,
+    /// The body passed the limit.
+    TooLarge,
+}
+
+impl Extraction {
+    /// A closed set of words, fit for a metric label.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::NotApplicable => "not_applicable",
+            Self::Ok => "ok",
+            Self::FieldMissing => "field_missing",
+            Self::Unreadable => "unreadable",
+            Self::TooLarge => "too_large",
+        }
+    }
+}
+
+/// Ignores everything; for tests and tools.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn decided(&self, _: &Record) {}
+    fn finished(&self, _: &Finished<'_>) {}
+}

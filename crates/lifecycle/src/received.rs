@@ -1,0 +1,261 @@
+//! Phase one: a request head has arrived. Find its route; read its body only if someone needs it.
+
+use std::sync::Arc;
+
+use http::Method;
+use http::request::Parts;
+use payload::Api;
+use resources::{BackendTarget, Filter, Route, Rule};
+use routing::{Matched, ModelView, Outcome};
+
+use crate::core::Core;
+use crate::dispatch::Dispatch;
+use crate::errors::{Reason, Refusal};
+use crate::exchange::{Door, Exchange};
+use crate::headers;
+use crate::observer::Extraction;
+use crate::reading::Reading;
+use crate::reply::Reply;
+use crate::{cors, models};
+
+/// A request whose head is known and whose route is not.
+pub struct Received(Box<Exchange>);
+
+/// What the door has to do next.
+pub enum Step {
+    /// Send this answer; the request has ended.
+    Reply(Reply),
+    /// Feed the request body to the reader.
+    Read(Reading),
+    /// Send the request to an endpoint.
+    Send(Box<Dispatch>),
+}
+
+/// The route, rule and backend a request has met. Indices into an immutable snapshot, so that no borrow is held.
+#[derive(Clone)]
+pub(crate) struct Choice {
+    pub(crate) route: Arc<Route>,
+    pub(crate) rule: usize,
+    pub(crate) matched: usize,
+    pub(crate) backend: usize,
+}
+
+impl Choice {
+    pub(crate) fn rule(&self) -> Option<&Rule> {
+        self.route.rules.get(self.rule)
+    }
+}
+
+impl Received {
+    /// Takes in a request head: spoofed headers go, request id and trace context are settled.
+    ///
+    /// # Errors
+    /// The answer to send when the gateway drains or holds its maximum of requests.
+    pub fn new(core: &Arc<Core>, door: Door, mut parts: Parts) -> Result<Self, Reply> {
+        let entropy = core.entropy();
+        headers::strip_reserved(&mut parts.headers);
+        let request_id = headers::ensure_request_id(&mut parts.headers, entropy.draw_wide());
+        let trace_id =
+            headers::continue_trace(&mut parts.headers, entropy.draw_wide(), entropy.draw());
+        let mut slot = core.requests().claim();
+        let room = slot.grow(1);
+        let exchange = Box::new(Exchange {
+            view: core.view(),
+            api: Api::of(&parts.method, parts.uri.path()),
+            door,
+            parts,
+            request_id,
+            trace_id,
+            arrived: core.now(),
+            model: None,
+            target_model: None,
+            extraction: Extraction::NotApplicable,
+            body_bytes: 0,
+            routed_after: None,
+            pool: None,
+            record: None,
+            failed_attempts: Vec::new(),
+            served: None,
+            status: None,
+            ttft: None,
+            usage: None,
+            ended: false,
+            slot,
+            core: core.clone(),
+        });
+        if core.is_draining() {
+            return Err(exchange.refuse(&Refusal::new(
+                Reason::Draining,
+                "the gateway is shutting down; try again, another instance will answer",
+            )));
+        }
+        if !room {
+            let limit = core.requests().limit();
+            let message = format!(
+                "the gateway holds its maximum of {limit} concurrent requests; try again shortly"
+            );
+            return Err(exchange.refuse(&Refusal::new(Reason::TooManyRequests, message)));
+        }
+        Ok(Self(exchange))
+    }
+
+    /// Finds the route. `has_body` tells whether a request body follows.
+    #[must_use]
+    pub fn proceed(self, has_body: bool) -> Step {
+        let mut exchange = self.0;
+        if exchange.api == Api::Models
+            && exchange.parts.method == Method::GET
+            && let Some(reply) = models::answer(&exchange)
+        {
+            return Step::Reply(reply.finish(exchange));
+        }
+        if let Some(model) = models::named_outside_body(&exchange) {
+            exchange.model = Some(model);
+            exchange.extraction = Extraction::Ok;
+        }
+        let view = exchange.view.clone();
+        let outcome = {
+            let model = match &exchange.model {
+                Some(model) => ModelView::Named {
+                    model,
+                    base: view.snapshot.base_models.base_of(model).map(AsRef::as_ref),
+                },
+                None if has_body => ModelView::Unread,
+                None => ModelView::Absent,
+            };
+            view.table.route(&exchange.view(model))
+        };
+        match outcome {
+            Outcome::NeedsModel => Reading::begin(exchange, None),
+            outcome => settle(exchange, &outcome, has_body),
+        }
+    }
+}
+
+/// Turns the outcome of matching into the next step: an answer, a body to read, or a dispatch without a body to look at.
+fn settle(exchange: Box<Exchange>, outcome: &Outcome<'_>, has_body: bool) -> Step {
+    let choice = match choose(&exchange, outcome) {
+        Ok(Chosen::Backend(choice)) => choice,
+        Ok(Chosen::Reply(reply)) => return Step::Reply(exchange.answer(reply)),
+        Err(refusal) => return Step::Reply(exchange.refuse(&refusal)),
+    };
+    if has_body && needs_body(&choice) {
+        return Reading::begin(exchange, Some(choice));
+    }
+    crate::dispatch::prepare(exchange, &choice, None, has_body)
+}
+
+/// What a matched rule leads to.
+pub(crate) enum Chosen {
+    Backend(Choice),
+    Reply(Reply),
+}
+
+/// Chooses the backend of the matched rule, or the answer the rule itself gives.
+pub(crate) fn choose(exchange: &Exchange, outcome: &Outcome<'_>) -> Result<Chosen, Refusal> {
+    let matched = match outcome {
+        Outcome::Matched(matched) => matched,
+        Outcome::NoListener => {
+            let message = format!(
+                "no listener on port {} serves the host \"{}\"",
+                exchange.door.port,
+                exchange.host()
+            );
+            return Err(Refusal::new(Reason::UnknownHost, message));
+        }
+        Outcome::NoRoute | Outcome::NeedsModel => return Err(no_route(exchange)),
+    };
+    if let Some(reply) = own_answer(exchange, matched) {
+        return Ok(Chosen::Reply(reply));
+    }
+    let rule = matched.rule();
+    let backend =
+        routing::choose_backend(rule, exchange.core.entropy().draw()).ok_or_else(|| {
+            Refusal::new(
+                Reason::InvalidBackend,
+                format!(
+                    "rule {} of HTTPRoute {} has no backend to send to",
+                    matched.rule_index, matched.route.name
+                ),
+            )
+        })?;
+    if let BackendTarget::Invalid(reason) = &backend.target {
+        return Err(Refusal::new(
+            Reason::InvalidBackend,
+            format!(
+                "rule {} of HTTPRoute {}: {reason}",
+                matched.rule_index, matched.route.name
+            ),
+        ));
+    }
+    Ok(Chosen::Backend(Choice {
+        route: matched.route.clone(),
+        rule: matched.rule_index,
+        matched: rule
+            .matches
+            .iter()
+            .position(|candidate| std::ptr::eq(candidate, matched.matched))
+            .unwrap_or(0),
+        backend: rule
+            .backends
+            .iter()
+            .position(|candidate| std::ptr::eq(candidate, backend))
+            .unwrap_or(0),
+    }))
+}
+
+/// The answer of a rule that needs no backend: a CORS preflight or a redirect.
+fn own_answer(exchange: &Exchange, matched: &Matched<'_>) -> Option<Reply> {
+    matched
+        .rule()
+        .filters
+        .iter()
+        .find_map(|filter| match filter {
+            Filter::Cors(policy) => cors::preflight(policy, &exchange.parts),
+            Filter::Redirect(redirect) => {
+                let (status, location) = routing::redirect(
+                    redirect,
+                    matched.matched,
+                    &exchange.view(ModelView::Absent),
+                    exchange.door.tls,
+                );
+                let mut headers = http::HeaderMap::new();
+                headers.insert(http::header::LOCATION, location.parse().ok()?);
+                Some(Reply {
+                    status,
+                    headers,
+                    body: bytes::Bytes::new(),
+                })
+            }
+            _ => None,
+        })
+}
+
+/// Why no route was found, told apart for the client: an unknown path is not an unknown model.
+fn no_route(exchange: &Exchange) -> Refusal {
+    let (method, path) = (&exchange.parts.method, exchange.parts.uri.path());
+    match &exchange.model {
+        Some(model) => Refusal::new(
+            Reason::ModelNotFound,
+            format!("no route for {method} {path} leads to the model \"{model}\""),
+        ),
+        None => Refusal::new(Reason::NoRoute, format!("no route matches {method} {path}")),
+    }
+}
+
+/// Pools need the body to schedule, mirrors to send it twice.
+fn needs_body(choice: &Choice) -> bool {
+    choice.rule().is_some_and(|rule| {
+        let backend = rule.backends.get(choice.backend);
+        let to_pool =
+            backend.is_some_and(|backend| matches!(backend.target, BackendTarget::Pool(_)));
+        let filters = rule
+            .filters
+            .iter()
+            .chain(backend.iter().flat_map(|backend| &backend.filters));
+        to_pool
+            || filters
+                .into_iter()
+                .any(|filter| matches!(filter, Filter::Mirror(_)))
+    })
+}
