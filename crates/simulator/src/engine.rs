@@ -31,9 +31,13 @@ pub use stats::{Counters, Gauges};
 /// A point of simulated time: nanoseconds since an epoch that the driver chooses.
 pub type Nanos = u64;
 
-/// Names a request of one engine; never used again within that engine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RequestId(u64);
+/// Names a request of one engine. An id that has ended is not given again within four thousand
+/// million requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RequestId {
+    place: u32,
+    generation: u32,
+}
 
 /// Names a LoRA adapter; the driver gives the numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

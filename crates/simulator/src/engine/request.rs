@@ -1,7 +1,5 @@
 //! One request's progress, and the table of all of them.
 
-use std::collections::HashMap;
-
 use super::{AdapterId, FinishReason, Nanos, RequestId, Submission, Summary, pool::BlockId};
 
 #[derive(Debug)]
@@ -84,34 +82,76 @@ impl Request {
     }
 }
 
-/// Live requests by id. Bounded by the sequence slots and the waiting queue.
+/// Live requests by id. Bounded by the sequence slots and the waiting queue. An id is the place of
+/// the request with the generation of that place, so that looking up costs no hashing.
 #[derive(Debug, Default)]
 pub(super) struct RequestTable {
-    live: HashMap<RequestId, Request>,
-    issued: u64,
+    places: Vec<Place>,
+    vacant: Vec<u32>,
+    with_adapter: usize,
+}
+
+#[derive(Debug)]
+struct Place {
+    generation: u32,
+    request: Option<Request>,
 }
 
 impl RequestTable {
     pub(super) fn insert(&mut self, request: Request) -> RequestId {
-        let id = RequestId(self.issued);
-        self.issued += 1;
-        self.live.insert(id, request);
-        id
+        self.with_adapter += usize::from(request.adapter.is_some());
+        if let Some(at) = self.vacant.pop()
+            && let Some(place) = self.places.get_mut(at as usize)
+        {
+            place.request = Some(request);
+            return RequestId {
+                place: at,
+                generation: place.generation,
+            };
+        }
+        let at = self.places.len() as u32;
+        self.places.push(Place {
+            generation: 0,
+            request: Some(request),
+        });
+        RequestId {
+            place: at,
+            generation: 0,
+        }
     }
 
     pub(super) fn get(&self, id: RequestId) -> Option<&Request> {
-        self.live.get(&id)
+        let place = self.places.get(id.place as usize)?;
+        place
+            .request
+            .as_ref()
+            .filter(|_| place.generation == id.generation)
     }
 
     pub(super) fn get_mut(&mut self, id: RequestId) -> Option<&mut Request> {
-        self.live.get_mut(&id)
+        let place = self.places.get_mut(id.place as usize)?;
+        place
+            .request
+            .as_mut()
+            .filter(|_| place.generation == id.generation)
     }
 
     pub(super) fn remove(&mut self, id: RequestId) -> Option<Request> {
-        self.live.remove(&id)
+        self.get(id)?;
+        let place = self.places.get_mut(id.place as usize)?;
+        let request = place.request.take()?;
+        place.generation = place.generation.wrapping_add(1);
+        self.vacant.push(id.place);
+        self.with_adapter -= usize::from(request.adapter.is_some());
+        Some(request)
     }
 
     pub(super) fn len(&self) -> usize {
-        self.live.len()
+        self.places.len() - self.vacant.len()
+    }
+
+    /// Whether any live request asks for an adapter.
+    pub(super) fn any_adapter(&self) -> bool {
+        self.with_adapter > 0
     }
 }

@@ -59,6 +59,7 @@ impl Engine {
 
     /// Books a step that has ended: computed blocks become findable, tokens go out.
     pub(super) fn finish_step(&mut self, step: Step, events: &mut Vec<Event>) {
+        let mut ended = false;
         for (id, tokens) in step.entries {
             // Aborted meanwhile?
             let Some(request) = self.requests.get_mut(id) else {
@@ -84,12 +85,15 @@ impl Engine {
                 self.counters.prompt_tokens += u64::from(request.prompt_tokens);
             }
             if request.is_complete() {
+                ended = true;
                 self.complete(id, step.end, events);
             }
         }
         self.counters.steps += 1;
-        let requests = &self.requests;
-        self.running.retain(|id| requests.get(*id).is_some());
+        if ended {
+            let requests = &self.requests;
+            self.running.retain(|id| requests.get(*id).is_some());
+        }
         self.publish();
     }
 
@@ -289,7 +293,11 @@ impl Engine {
 
     /// Renews the gauges.
     pub(super) fn publish(&mut self) {
+        let any = self.requests.any_adapter();
         let adapters = |ids: &mut dyn Iterator<Item = &RequestId>| -> Vec<AdapterId> {
+            if !any {
+                return Vec::new();
+            }
             let found = ids.filter_map(|id| self.requests.get(*id)?.adapter);
             found.collect::<BTreeSet<_>>().into_iter().collect()
         };
@@ -297,7 +305,6 @@ impl Engine {
         self.gauges = Gauges {
             running: self.running.len() as u32,
             waiting: self.waiting.len() as u32,
-            waiting_for_adapter: 0,
             kv_usage: f64::from(self.pool.used()) / f64::from(total),
             running_adapters: adapters(&mut self.running.iter()),
             waiting_adapters: adapters(&mut self.waiting.iter()),

@@ -9,8 +9,6 @@ pub struct Gauges {
     pub running: u32,
     /// Requests waiting, for whatever reason.
     pub waiting: u32,
-    /// Of those, the ones that wait for their adapter.
-    pub waiting_for_adapter: u32,
     /// Share of KV blocks that running requests hold, 0 to 1.
     pub kv_usage: f64,
     /// Adapters with running requests, sorted.
