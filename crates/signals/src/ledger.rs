@@ -19,6 +19,10 @@ use crate::{Endpoint, Time};
 /// 8B to 70B models give 2.2e-5 to 6.7e-5.
 const ATTENTION_PER_TOKEN: f64 = 3e-5;
 
+/// Most of anything that one request books. A client may ask for any number of tokens; with this
+/// bound a sum over a billion requests cannot overflow.
+const BOOKED_MAX: u64 = 1 << 32;
+
 /// What one request asks of an endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Load {
@@ -40,7 +44,7 @@ impl Load {
         let work = uncached as f64 * (1.0 + ATTENTION_PER_TOKEN * mean_context);
         Self {
             prefill_tokens: uncached,
-            prefill_work: work as u64,
+            prefill_work: work.round() as u64,
             total_tokens: uncached.saturating_add(cached).saturating_add(output),
         }
     }
@@ -83,9 +87,15 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Books `load` on `endpoint` until the returned guard is dropped.
+    /// Books `load` on `endpoint` until the returned guard is dropped. Amounts beyond 2^32 are cut
+    /// to it.
     #[must_use = "dropping the reservation frees it"]
     pub fn reserve(endpoint: &Arc<Endpoint>, load: Load, now: Time) -> Reservation {
+        let load = Load {
+            prefill_tokens: load.prefill_tokens.min(BOOKED_MAX),
+            prefill_work: load.prefill_work.min(BOOKED_MAX),
+            total_tokens: load.total_tokens.min(BOOKED_MAX),
+        };
         let ledger = endpoint.ledger();
         ledger.requests.fetch_add(1, Relaxed);
         if ledger.before_first_token.fetch_add(1, Relaxed) == 0 {

@@ -216,10 +216,17 @@ impl ServingState {
     }
 
     fn set_lora(&self, lora: &LoraState) {
-        self.max_adapters.store(lora.max, Relaxed);
+        let known = self.lora.load();
+        // A row without the label says nothing about the limit.
+        let max = if lora.max == 0 { known.max } else { lora.max };
+        self.max_adapters.store(max, Relaxed);
         // Twenty scrapes a second mostly repeat themselves.
-        if **self.lora.load() != *lora {
-            self.lora.store(Arc::new(lora.clone()));
+        let same = known.running == lora.running && known.waiting == lora.waiting;
+        if !same || known.max != max {
+            self.lora.store(Arc::new(LoraState {
+                max,
+                ..lora.clone()
+            }));
         }
     }
 
