@@ -27,6 +27,8 @@ pub struct Door {
     pub tls: bool,
     /// Server name of the TLS handshake.
     pub sni: Option<Arc<str>>,
+    /// Address of the client, for `X-Forwarded-For`.
+    pub peer: Option<std::net::IpAddr>,
 }
 
 /// One request from arrival to end. Dropped before its end, it counts as cancelled by the client.
@@ -52,7 +54,8 @@ pub(crate) struct Exchange {
     pub(crate) ttft: Option<Duration>,
     pub(crate) usage: Option<Usage>,
     pub(crate) ended: bool,
-    pub(crate) slot: Claim,
+    /// Holds the request's share of the limit on concurrent requests.
+    pub(crate) _slot: Claim,
 }
 
 impl Exchange {

@@ -2,8 +2,8 @@
 //! request ids, and W3C trace context.
 
 use http::header::{
-    CONNECTION, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING,
-    UPGRADE,
+    CONNECTION, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -41,14 +41,14 @@ const CONTROL: [&str; 10] = [
 ];
 
 /// Removes every copy of a header that only the gateway may set.
-pub fn strip_reserved(headers: &mut HeaderMap) {
+pub(crate) fn strip_reserved(headers: &mut HeaderMap) {
     for name in RESERVED {
         headers.remove(name);
     }
 }
 
 /// Removes the control headers, once their values have been read.
-pub fn strip_control(headers: &mut HeaderMap) {
+pub(crate) fn strip_control(headers: &mut HeaderMap) {
     for name in CONTROL {
         headers.remove(name);
     }
@@ -56,7 +56,7 @@ pub fn strip_control(headers: &mut HeaderMap) {
 
 /// The first value found under either spelling, the newer one first.
 #[must_use]
-pub fn control<'h>(headers: &'h HeaderMap, newer: &str, older: &str) -> Option<&'h str> {
+pub(crate) fn control<'h>(headers: &'h HeaderMap, newer: &str, older: &str) -> Option<&'h str> {
     headers
         .get(newer)
         .or_else(|| headers.get(older))
@@ -66,7 +66,7 @@ pub fn control<'h>(headers: &'h HeaderMap, newer: &str, older: &str) -> Option<&
 
 /// Removes headers that belong to one connection, also those that `Connection` names (RFC 9110 §7.6.1).
 /// `TE: trailers` stays, because trailers are forwarded.
-pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
+pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
@@ -103,7 +103,7 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 /// Takes the client's request id if it is 1 to 128 visible characters without spaces; makes one from `draw` otherwise.
-pub fn ensure_request_id(headers: &mut HeaderMap, draw: u128) -> HeaderValue {
+pub(crate) fn ensure_request_id(headers: &mut HeaderMap, draw: u128) -> HeaderValue {
     if let Some(value) = headers.get(REQUEST_ID)
         && (1..=REQUEST_ID_CHARS_MAX).contains(&value.len())
         && value.as_bytes().iter().all(u8::is_ascii_graphic)
@@ -132,7 +132,7 @@ fn uuid(draw: u128) -> String {
 
 /// Continues the client's trace with a new parent id, or starts one (W3C Trace Context, level 1).
 /// Returns the trace id as 32 hex digits. An invalid `traceparent` is replaced and its `tracestate` dropped.
-pub fn continue_trace(headers: &mut HeaderMap, draw: u128, span: u64) -> String {
+pub(crate) fn continue_trace(headers: &mut HeaderMap, draw: u128, span: u64) -> String {
     let incoming = headers
         .get(TRACEPARENT)
         .and_then(|value| value.to_str().ok())
@@ -173,11 +173,31 @@ fn parse_traceparent(text: &str) -> Option<(&str, &str)> {
     valid.then_some((trace, flags))
 }
 
+/// Tells the backend where the request came from: the peer joins `X-Forwarded-For`, `X-Forwarded-Proto` is set.
+pub(crate) fn add_forwarded(headers: &mut HeaderMap, peer: Option<std::net::IpAddr>, tls: bool) {
+    const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+    const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+    headers.insert(
+        PROTO,
+        HeaderValue::from_static(if tls { "https" } else { "http" }),
+    );
+    let Some(peer) = peer else { return };
+    let list = match headers.get(&FOR).and_then(|value| value.to_str().ok()) {
+        Some(earlier) => format!("{earlier}, {peer}"),
+        None => peer.to_string(),
+    };
+    if let Ok(value) = HeaderValue::from_str(&list) {
+        headers.insert(FOR, value);
+    }
+}
+
 /// Prepares request headers for a model server: hop-by-hop and control headers go, `Host` is set by the door.
-pub fn prepare_upstream(headers: &mut HeaderMap) {
+pub(crate) fn prepare_upstream(headers: &mut HeaderMap) {
     strip_hop_by_hop(headers);
     strip_control(headers);
     headers.remove(HOST);
+    // The gateway has answered the expectation itself by reading the body.
+    headers.remove(EXPECT);
 }
 
 #[cfg(test)]

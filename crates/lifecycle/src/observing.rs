@@ -194,6 +194,18 @@ impl Observing {
     }
 }
 
+impl Drop for Observing {
+    /// A client may close right after the end marker (openai-python since 2.7 does): that is a complete answer.
+    fn drop(&mut self) {
+        let usage = match &self.reader {
+            Answer::Events(reader) if reader.saw_end() => reader.usage(),
+            _ => return,
+        };
+        self.learn(usage);
+        self.observed.exchange.end(Ending::Completed);
+    }
+}
+
 /// Answers of pools are read; what cannot be read, or comes from a plain Service, passes untouched.
 fn reader_for(observed: &Observed, headers: &HeaderMap) -> Answer {
     if observed.pooled.is_none() || headers.contains_key(CONTENT_ENCODING) {

@@ -55,6 +55,7 @@ impl Received {
         let entropy = core.entropy();
         headers::strip_reserved(&mut parts.headers);
         let request_id = headers::ensure_request_id(&mut parts.headers, entropy.draw_wide());
+        headers::add_forwarded(&mut parts.headers, door.peer, door.tls);
         let trace_id =
             headers::continue_trace(&mut parts.headers, entropy.draw_wide(), entropy.draw());
         let mut slot = core.requests().claim();
@@ -80,7 +81,7 @@ impl Received {
             ttft: None,
             usage: None,
             ended: false,
-            slot,
+            _slot: slot,
             core: core.clone(),
         });
         if core.is_draining() {

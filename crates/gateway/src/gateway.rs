@@ -1,0 +1,231 @@
+//! The gateway as a whole: its ports follow the configuration, its shutdown is bounded.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use lifecycle::Core;
+use resources::{Listener, Snapshot};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::port::{Port, accept, bind};
+use crate::tls::{TlsError, UpstreamTrust, client_config, server_config};
+use crate::upstream::Upstreams;
+
+/// How the data plane behaves.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Address to listen on. Default 0.0.0.0.
+    pub address: IpAddr,
+    /// Ports to bind in place of those that listeners declare, e.g. 80 → 8080 without privileges.
+    pub port_map: BTreeMap<u16, u16>,
+    /// Longest silence of a client that sends a body. Default 30 s.
+    pub body_timeout: Duration,
+    /// Longest time to connect to a model server. Default 3 s.
+    pub connect_timeout: Duration,
+    /// Streams a client may open on one HTTP/2 connection. Default 1,024.
+    pub http2_streams_max: u32,
+    /// Mirrored requests under way at once; one more is not sent. Default 1,024.
+    pub mirrors_max: usize,
+    /// Whom to trust behind `https` endpoints.
+    pub trust: UpstreamTrust,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            port_map: BTreeMap::new(),
+            body_timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(3),
+            http2_streams_max: 1024,
+            mirrors_max: 1024,
+            trust: UpstreamTrust::System,
+        }
+    }
+}
+
+/// Why a configuration cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// TLS material of a listener cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A port cannot be bound.
+    #[error("cannot listen on {address}: {error}; free the port, or choose another one")]
+    Bind {
+        /// Address that was asked for.
+        address: SocketAddr,
+        /// What the system said.
+        error: std::io::Error,
+    },
+}
+
+/// A port the gateway listens on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bound {
+    /// Port as listeners declare it.
+    pub declared: u16,
+    /// Address really bound.
+    pub address: SocketAddr,
+    /// Whether it speaks TLS.
+    pub tls: bool,
+}
+
+/// What every connection needs.
+pub(crate) struct Shared {
+    pub(crate) core: Arc<Core>,
+    pub(crate) options: Options,
+    pub(crate) upstreams: Upstreams,
+    pub(crate) mirrors: Arc<Semaphore>,
+}
+
+/// The embedded data plane.
+pub struct Gateway {
+    shared: Arc<Shared>,
+    ports: Mutex<HashMap<u16, Port>>,
+    connections: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Gateway {
+    /// A gateway without ports yet; see [`Gateway::apply`].
+    ///
+    /// # Errors
+    /// [`TlsError`] if the trusted certificates cannot be read.
+    pub fn new(core: Arc<Core>, options: Options) -> Result<Self, TlsError> {
+        let upstreams = Upstreams::new(client_config(&options.trust)?, options.connect_timeout);
+        let mirrors = Arc::new(Semaphore::new(options.mirrors_max));
+        Ok(Self {
+            shared: Arc::new(Shared {
+                core,
+                options,
+                upstreams,
+                mirrors,
+            }),
+            ports: Mutex::default(),
+            connections: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        })
+    }
+
+    /// Checks that a snapshot's TLS material can be used, without touching any port.
+    ///
+    /// # Errors
+    /// [`TlsError`] naming the listener.
+    pub fn check(snapshot: &Snapshot) -> Result<(), TlsError> {
+        for listeners in by_port(snapshot).values() {
+            server_config(listeners.iter().copied())?;
+        }
+        Ok(())
+    }
+
+    /// Opens the ports a snapshot declares, renews certificates, and closes ports it no longer declares
+    /// (their connections finish). On an error nothing has changed.
+    ///
+    /// # Errors
+    /// [`ApplyError`] naming the address or the listener.
+    pub fn apply(&self, snapshot: &Snapshot) -> Result<Vec<Bound>, ApplyError> {
+        let mut ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = by_port(snapshot);
+        let mut configs = HashMap::new();
+        let mut opened = Vec::new();
+        for (declared, listeners) in &wanted {
+            configs.insert(
+                *declared,
+                server_config(listeners.iter().copied())?.map(Arc::new),
+            );
+            if !ports.contains_key(declared) {
+                let port = self
+                    .shared
+                    .options
+                    .port_map
+                    .get(declared)
+                    .copied()
+                    .unwrap_or(*declared);
+                let address = SocketAddr::new(self.shared.options.address, port);
+                let listener =
+                    bind(address).map_err(|error| ApplyError::Bind { address, error })?;
+                let bound = listener
+                    .local_addr()
+                    .map_err(|error| ApplyError::Bind { address, error })?;
+                opened.push((*declared, bound, listener));
+            }
+        }
+        ports.retain(|declared, port| {
+            let keep = wanted.contains_key(declared);
+            if !keep {
+                port.stop.cancel();
+            }
+            keep
+        });
+        for (declared, address, listener) in opened {
+            let port = Port {
+                address,
+                tls: Arc::new(ArcSwapOption::empty()),
+                stop: self.stop.child_token(),
+            };
+            let (tls, stop) = (port.tls.clone(), port.stop.clone());
+            self.connections.spawn(accept(
+                listener,
+                declared,
+                tls,
+                self.shared.clone(),
+                stop,
+                self.connections.clone(),
+            ));
+            ports.insert(declared, port);
+        }
+        for (declared, port) in ports.iter() {
+            port.tls.store(configs.remove(declared).flatten());
+        }
+        Ok(bound(&ports))
+    }
+
+    /// Ports in use.
+    #[must_use]
+    pub fn bound(&self) -> Vec<Bound> {
+        bound(&self.ports.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Connections and listening ports alive.
+    #[must_use]
+    pub fn tasks(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Refuses new requests, lets those under way finish for at most `patience`, then drops the rest.
+    /// Returns how many connections were still open then.
+    pub async fn shutdown(&self, patience: Duration) -> usize {
+        self.shared.core.drain();
+        self.stop.cancel();
+        self.connections.close();
+        let _ = tokio::time::timeout(patience, self.connections.wait()).await;
+        self.connections.len()
+    }
+}
+
+fn by_port(snapshot: &Snapshot) -> BTreeMap<u16, Vec<&Listener>> {
+    let mut ports: BTreeMap<u16, Vec<&Listener>> = BTreeMap::new();
+    for listener in &snapshot.listeners {
+        ports.entry(listener.port).or_default().push(listener);
+    }
+    ports
+}
+
+fn bound(ports: &HashMap<u16, Port>) -> Vec<Bound> {
+    let mut bound: Vec<_> = ports
+        .iter()
+        .map(|(declared, port)| Bound {
+            declared: *declared,
+            address: port.address,
+            tls: port.tls.load().is_some(),
+        })
+        .collect();
+    bound.sort_by_key(|bound| bound.declared);
+    bound
+}
