@@ -30,6 +30,25 @@ pub struct PromptSpan {
     pub kind: PromptKind,
 }
 
+/// Most spans that are recorded for one part of the prompt. Beyond it spans are joined.
+pub const MAX_PROMPT_SPANS: usize = 16_384;
+
+/// Tokens that an image, sound or file is taken to cost: an image of 640 x 360 pixels at one token
+/// for 1,024 pixels, which is what llm-d's estimate assumes too.
+pub const MEDIA_TOKENS: u64 = 225;
+
+/// Bytes of prompt text that are taken to make one token.
+pub const BYTES_PER_TOKEN: u64 = 4;
+
+/// The edit that makes a request ask for token usage in its stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageEdit {
+    /// Bytes to replace.
+    pub range: Range<usize>,
+    /// What to put there.
+    pub text: &'static str,
+}
+
 /// What the gateway knows of a request after one scan of its body.
 #[derive(Clone, Default, PartialEq)]
 pub struct Facts {
@@ -59,13 +78,30 @@ pub struct Facts {
     pub token_ids: Option<usize>,
     /// How many images, sounds or files the prompt holds.
     pub media: usize,
+    /// Length of the scanned JSON body; 0 for other bodies.
+    pub bytes: usize,
+    /// How to make the request ask for usage, when it does not (`include_usage` is false) and is
+    /// JSON.
+    pub usage_edit: Option<UsageEdit>,
 }
 
 impl Facts {
-    /// A guess of the prompt's length in tokens: token ids counted, text at four bytes a token,
-    /// media at a flat rate.
+    /// A guess of the prompt's length in tokens: token ids counted, text at [`BYTES_PER_TOKEN`],
+    /// media at [`MEDIA_TOKENS`]. For APIs whose prompt is not read apart (rerank, tokenize, speech)
+    /// the whole body counts as text.
     pub fn prompt_tokens_estimate(&self) -> u64 {
-        0
+        if self.prompt.is_empty() {
+            return self.bytes as u64 / BYTES_PER_TOKEN;
+        }
+        let ids = self.token_ids.unwrap_or(0) as u64;
+        let is_text = |kind| !matches!(kind, PromptKind::Media | PromptKind::TokenIds);
+        let text: usize = self
+            .prompt
+            .iter()
+            .filter(|s| is_text(s.kind))
+            .map(|s| s.range.len())
+            .sum();
+        ids + (text as u64).div_ceil(BYTES_PER_TOKEN) + self.media as u64 * MEDIA_TOKENS
     }
 }
 
@@ -87,6 +123,8 @@ impl fmt::Debug for Facts {
             .field("prompt_bytes", &self.prompt_bytes)
             .field("token_ids", &self.token_ids)
             .field("media", &self.media)
+            .field("bytes", &self.bytes)
+            .field("usage_edit", &self.usage_edit)
             .finish()
     }
 }

@@ -23,9 +23,13 @@ mod content;
 mod decode;
 mod error;
 mod facts;
+mod multipart;
+mod name;
 mod patch;
 mod reader;
+mod request;
 mod response;
+mod scan;
 mod stream;
 mod usage;
 
@@ -36,7 +40,10 @@ pub use body::Body;
 pub use content::Encoding;
 pub use decode::decode;
 pub use error::BodyError;
-pub use facts::{Facts, PromptKind, PromptSpan};
+pub use facts::{
+    BYTES_PER_TOKEN, Facts, MAX_PROMPT_SPANS, MEDIA_TOKENS, PromptKind, PromptSpan, UsageEdit,
+};
+pub use name::MAX_NAME_BYTES;
 pub use patch::patch_model;
 pub use reader::Reader;
 pub use response::JsonResponse;
