@@ -122,7 +122,8 @@ impl Form {
         let wanted = &self.delimiter[self.matched..];
         let same = wanted.iter().zip(rest).take_while(|(a, b)| a == b).count();
         if same == wanted.len() {
-            let end = self.offset + same - self.delimiter.len();
+            // Saturating for the very first delimiter, which has no line end before it.
+            let end = (self.offset + same).saturating_sub(self.delimiter.len());
             self.part_end(field, end);
         } else if same == rest.len() {
             self.matched += same;
