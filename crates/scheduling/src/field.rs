@@ -28,6 +28,14 @@ pub struct Query<'a> {
 }
 
 impl Query<'_> {
+    /// The blocks that are full, which are those an engine caches and the index should store.
+    #[must_use]
+    pub fn full_blocks(&self) -> &[u64] {
+        let full = self.prompt_tokens / u64::from(self.block_tokens.max(1));
+        let full = usize::try_from(full).unwrap_or(usize::MAX);
+        &self.blocks[..self.blocks.len().min(full)]
+    }
+
     /// Tokens in the first `blocks` blocks, never more than the prompt has.
     #[must_use]
     pub fn tokens_in(&self, blocks: u32) -> u64 {

@@ -180,6 +180,12 @@ impl ServingState {
         }
     }
 
+    /// KV-cache capacity in tokens; 0 = unknown.
+    #[must_use]
+    pub fn kv_capacity_tokens(&self) -> u64 {
+        u64::from(self.block_size.load(Relaxed)) * u64::from(self.blocks.load(Relaxed))
+    }
+
     /// Whether the server has put its weights away.
     #[must_use]
     pub fn is_sleeping(&self) -> bool {
