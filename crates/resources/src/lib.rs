@@ -14,17 +14,22 @@
 mod backend;
 mod base_models;
 mod build;
+mod decode;
 mod describe;
 mod duration;
 mod endpoint;
 mod filter;
 mod hostname;
+mod limits;
 mod name;
+mod objects;
 mod pool;
 mod problem;
+mod report;
 mod route;
 mod snapshot;
 mod source;
+mod tree;
 
 pub use backend::{AppProtocol, Backend, BackendTarget, Service};
 pub use base_models::BaseModels;
