@@ -19,7 +19,7 @@ mod tls;
 mod upstream;
 
 pub use gateway::{ApplyError, Bound, Gateway, Options};
-pub use tls::{TlsError, UpstreamTrust};
+pub use tls::{TlsError, UpstreamTrust, client_config};
 
 /// Errors of bodies in either direction.
 type BoxError = Box<dyn std::error::Error + Send + Sync>;

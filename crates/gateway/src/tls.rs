@@ -54,8 +54,11 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
-/// TLS towards model servers.
-pub(crate) fn client_config(trust: &UpstreamTrust) -> Result<ClientConfig, TlsError> {
+/// TLS towards model servers, for requests and for reading their metrics.
+///
+/// # Errors
+/// [`TlsError::Trust`] when the file of certificates cannot be read.
+pub fn client_config(trust: &UpstreamTrust) -> Result<ClientConfig, TlsError> {
     let builder =
         ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
     Ok(match trust {

@@ -62,11 +62,23 @@ impl Default for Settings {
     }
 }
 
+/// Yields the endpoints of a pool or Service as they are now.
+pub trait EndpointSource: Send + Sync {
+    /// The set in force.
+    fn current(&self) -> Arc<EndpointSet>;
+}
+
+/// A set that someone else swaps.
+impl EndpointSource for ArcSwap<EndpointSet> {
+    fn current(&self) -> Arc<EndpointSet> {
+        self.load_full()
+    }
+}
+
 /// Running state of one pool; survives configuration changes.
-#[derive(Debug)]
 pub struct PoolState {
     /// The pool's endpoints, kept up to date by the collector.
-    pub endpoints: Arc<ArcSwap<EndpointSet>>,
+    pub endpoints: Arc<dyn EndpointSource>,
     /// Where prompt prefixes were sent.
     pub index: Arc<PrefixIndex>,
     /// How endpoints are picked.
@@ -76,17 +88,16 @@ pub struct PoolState {
 }
 
 /// Running state of one plain Service.
-#[derive(Debug)]
 pub struct ServiceState {
     /// The Service's endpoints.
-    pub endpoints: Arc<ArcSwap<EndpointSet>>,
+    pub endpoints: Arc<dyn EndpointSource>,
     turn: AtomicUsize,
 }
 
 impl ServiceState {
     /// State over the given endpoint set.
     #[must_use]
-    pub fn new(endpoints: Arc<ArcSwap<EndpointSet>>) -> Self {
+    pub fn new(endpoints: Arc<dyn EndpointSource>) -> Self {
         Self {
             endpoints,
             turn: AtomicUsize::new(0),
@@ -102,7 +113,7 @@ impl ServiceState {
 pub type ServiceKey = (ObjectName, u16);
 
 /// One pool in one generation of the configuration.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct PoolView {
     /// Objectives, rewrites and protocol as configured.
     pub resource: Arc<Pool>,
@@ -111,7 +122,6 @@ pub struct PoolView {
 }
 
 /// One generation of the configuration, compiled for requests. Swapped whole.
-#[derive(Debug)]
 pub struct View {
     /// Resources as validated.
     pub snapshot: Arc<Snapshot>,
@@ -152,6 +162,12 @@ impl View {
             pools,
             services,
         }
+    }
+
+    /// A view without running state, for looking requests up without sending them.
+    #[must_use]
+    pub fn unpopulated(snapshot: Arc<Snapshot>) -> Self {
+        Self::new(snapshot, &HashMap::new(), HashMap::new())
     }
 }
 

@@ -78,6 +78,33 @@ impl Exchange {
         }
     }
 
+    /// Takes the model from path or header, where they name one.
+    pub(crate) fn find_model_outside_body(&mut self) {
+        if self.model.is_none()
+            && let Some(model) = crate::models::named_outside_body(self)
+        {
+            self.model = Some(model);
+            self.extraction = Extraction::Ok;
+        }
+    }
+
+    /// What is known about the model now; `body_ahead` tells whether a body could still name one.
+    pub(crate) fn model_view(&self, body_ahead: bool) -> ModelView<'_> {
+        match &self.model {
+            Some(model) => {
+                let base = self
+                    .view
+                    .snapshot
+                    .base_models
+                    .base_of(model)
+                    .map(AsRef::as_ref);
+                ModelView::Named { model, base }
+            }
+            None if body_ahead => ModelView::Unread,
+            None => ModelView::Absent,
+        }
+    }
+
     /// Id of the request as text.
     pub(crate) fn request_id(&self) -> &str {
         self.request_id.to_str().unwrap_or_default()

@@ -25,6 +25,7 @@ mod dispatch;
 mod entropy;
 mod errors;
 mod exchange;
+mod explain;
 mod headers;
 mod models;
 mod observer;
@@ -35,11 +36,14 @@ mod record;
 mod reply;
 
 pub use budget::{Budget, Claim};
-pub use core::{Clock, Core, PoolState, PoolView, ServiceKey, ServiceState, Settings, View};
+pub use core::{
+    Clock, Core, EndpointSource, PoolState, PoolView, ServiceKey, ServiceState, Settings, View,
+};
 pub use dispatch::{Dispatch, MirrorCopy, Verdict};
 pub use entropy::Entropy;
 pub use errors::{DROPPED_HEADER, REASON_HEADER, Reason, Refusal, Row};
 pub use exchange::Door;
+pub use explain::{Explanation, explain};
 pub use headers::REQUEST_ID;
 pub use observer::{Extraction, Finished, Observer, Silent};
 pub use observing::{Close, ENDPOINT_HEADER, Observing};

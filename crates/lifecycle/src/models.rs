@@ -126,7 +126,7 @@ fn entries(exchange: &Exchange, pools: &[&PoolView]) -> BTreeMap<Arc<str>, Entry
         entries.entry(id).or_insert(entry);
     };
     for pool in pools {
-        for endpoint in &pool.state.endpoints.load().endpoints {
+        for endpoint in &pool.state.endpoints.current().endpoints {
             endpoint
                 .signals()
                 .models()

@@ -6,7 +6,6 @@
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use payload::{Body, BodyError, Facts, Reader};
-use routing::ModelView;
 
 use crate::budget::Claim;
 use crate::dispatch;
@@ -157,17 +156,7 @@ impl Reading {
             claim,
             ..
         } = self;
-        let named = facts.as_ref().and_then(|facts| facts.model.clone());
-        if exchange.extraction == Extraction::NotApplicable && facts.is_some() {
-            exchange.extraction = if named.is_some() {
-                Extraction::Ok
-            } else {
-                Extraction::FieldMissing
-            };
-        }
-        if exchange.model.is_none() {
-            exchange.model = named;
-        }
+        note_model(&mut exchange, facts.as_ref());
         let read = ReadBody {
             facts,
             original: body,
@@ -183,6 +172,27 @@ impl Reading {
             },
         };
         dispatch::prepare(exchange, &choice, Some(read), true)
+    }
+
+    /// Reads a whole body for its model only.
+    pub(crate) fn scan_whole(
+        exchange: Box<Exchange>,
+        body: Bytes,
+    ) -> Result<Box<Exchange>, Refusal> {
+        let mut reading = match Self::begin(exchange, None) {
+            Step::Read(reading) => reading,
+            Step::Reply(_) | Step::Send(_) => {
+                return Err(Refusal::new(
+                    Reason::BodyTooLarge,
+                    "the body is larger than the limit",
+                ));
+            }
+        };
+        reading.feed(body)?;
+        let (facts, _) = reading.scan_rest()?;
+        let mut exchange = reading.exchange;
+        note_model(&mut exchange, facts.as_ref());
+        Ok(exchange)
     }
 
     fn scan_rest(&mut self) -> Result<(Option<Facts>, Option<Body>), Refusal> {
@@ -222,17 +232,27 @@ impl Reading {
     }
 }
 
+/// Writes down what the scan found about the model. A model named by path or header goes before.
+fn note_model(exchange: &mut Exchange, facts: Option<&Facts>) {
+    let Some(facts) = facts else { return };
+    if exchange.extraction == Extraction::NotApplicable {
+        exchange.extraction = if facts.model.is_some() {
+            Extraction::Ok
+        } else {
+            Extraction::FieldMissing
+        };
+    }
+    if exchange.model.is_none() {
+        exchange.model.clone_from(&facts.model);
+    }
+}
+
 /// Matches again, now that the model is known or known to be missing.
 fn route_by_model(exchange: &Exchange) -> Result<Chosen, Refusal> {
-    let view = &exchange.view;
-    let model = match &exchange.model {
-        Some(model) => ModelView::Named {
-            model,
-            base: view.snapshot.base_models.base_of(model).map(AsRef::as_ref),
-        },
-        None => ModelView::Absent,
-    };
-    let outcome = view.table.route(&exchange.view(model));
+    let outcome = exchange
+        .view
+        .table
+        .route(&exchange.view(exchange.model_view(false)));
     if exchange.model.is_none() && matches!(outcome, routing::Outcome::NoRoute) {
         return Err(Refusal::new(
             Reason::MissingModel,

@@ -100,6 +100,10 @@ impl Received {
         Ok(Self(exchange))
     }
 
+    pub(crate) fn into_exchange(self) -> Box<Exchange> {
+        self.0
+    }
+
     /// Finds the route. `has_body` tells whether a request body follows.
     #[must_use]
     pub fn proceed(self, has_body: bool) -> Step {
@@ -110,22 +114,11 @@ impl Received {
         {
             return Step::Reply(reply.finish(exchange));
         }
-        if let Some(model) = models::named_outside_body(&exchange) {
-            exchange.model = Some(model);
-            exchange.extraction = Extraction::Ok;
-        }
+        exchange.find_model_outside_body();
         let view = exchange.view.clone();
-        let outcome = {
-            let model = match &exchange.model {
-                Some(model) => ModelView::Named {
-                    model,
-                    base: view.snapshot.base_models.base_of(model).map(AsRef::as_ref),
-                },
-                None if has_body => ModelView::Unread,
-                None => ModelView::Absent,
-            };
-            view.table.route(&exchange.view(model))
-        };
+        let outcome = view
+            .table
+            .route(&exchange.view(exchange.model_view(has_body)));
         match outcome {
             Outcome::NeedsModel => Reading::begin(exchange, None),
             outcome => settle(exchange, &outcome, has_body),

@@ -42,7 +42,7 @@ fn in_turn(exchange: &Exchange, service: &Service) -> SmallVec<[Arc<Endpoint>; 8
     else {
         return SmallVec::new();
     };
-    let set = state.endpoints.load();
+    let set = state.endpoints.current();
     let count = set.endpoints.len();
     if count == 0 {
         return SmallVec::new();
@@ -72,7 +72,13 @@ pub(super) fn mirror_copy(exchange: &Exchange, target: &BackendTarget) -> Option
             })
         }
         BackendTarget::Pool(pool) => {
-            let set = exchange.view.pools.get(&pool.name)?.state.endpoints.load();
+            let set = exchange
+                .view
+                .pools
+                .get(&pool.name)?
+                .state
+                .endpoints
+                .current();
             let count = set.endpoints.len() as u64;
             let turn = exchange.core.entropy().draw().checked_rem(count)?;
             let endpoint = set.endpoints.get(usize::try_from(turn).ok()?)?.clone();

@@ -67,7 +67,7 @@ fn schedule(
     .map(Arc::from);
     let rewrite = resolve_model(exchange, &view, preset);
 
-    let set = view.state.endpoints.load_full();
+    let set = view.state.endpoints.current();
     let decided_at = exchange.core.now();
     if set.endpoints.is_empty() {
         let message = format!(
