@@ -29,7 +29,8 @@ type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
 
 struct Open {
     sender: SendRequest<Empty<Bytes>>,
-    driver: Driver,
+    /// Gone once the connection has ended: dropping it is what tells the sender.
+    driver: Option<Driver>,
 }
 
 /// A way to ask one server again and again.
@@ -79,22 +80,18 @@ impl Connection {
         body: &mut Vec<u8>,
         body_max: usize,
     ) -> Result<StatusCode, Failed> {
-        let mut request = self.request(uri);
         if let Some(mut open) = self.open.take() {
-            match exchange(&mut open, request, body, body_max).await {
+            match exchange(&mut open, self.request(uri), body, body_max).await {
                 Ok(status) => return Ok(self.keep(open, status)),
-                Err(Sent::No(unsent)) => request = unsent,
-                Err(Sent::Yes(failed)) => return Err(failed),
+                // The server closed an idle connection. GET may be repeated (RFC 9110, 9.2.2).
+                Err(Unfinished::NoAnswer(_)) => {}
+                Err(Unfinished::InAnswer(failed)) => return Err(failed),
             }
         }
         let mut open = self.connect().await?;
-        match exchange(&mut open, request, body, body_max).await {
+        match exchange(&mut open, self.request(uri), body, body_max).await {
             Ok(status) => Ok(self.keep(open, status)),
-            Err(Sent::No(_)) => Err((
-                ScrapeFailure::Broken,
-                "closed before the request".to_owned(),
-            )),
-            Err(Sent::Yes(failed)) => Err(failed),
+            Err(Unfinished::NoAnswer(failed) | Unfinished::InAnswer(failed)) => Err(failed),
         }
     }
 
@@ -144,14 +141,14 @@ where
     let (sender, driver) = http1::handshake(TokioIo::new(stream)).await?;
     Ok(Open {
         sender,
-        driver: Box::pin(driver),
+        driver: Some(Box::pin(driver)),
     })
 }
 
-/// Whether a failed request can be sent again.
-enum Sent {
-    No(Request<Empty<Bytes>>),
-    Yes(Failed),
+/// How far a failed exchange got.
+enum Unfinished {
+    NoAnswer(Failed),
+    InAnswer(Failed),
 }
 
 async fn exchange(
@@ -159,15 +156,16 @@ async fn exchange(
     request: Request<Empty<Bytes>>,
     body: &mut Vec<u8>,
     body_max: usize,
-) -> Result<StatusCode, Sent> {
+) -> Result<StatusCode, Unfinished> {
     let Open { sender, driver } = open;
     let conversation = converse(sender, request, body, body_max);
     tokio::pin!(conversation);
-    let mut driven = false;
     std::future::poll_fn(|context| {
-        // The driver first: it moves bytes for the conversation. Once ended it must rest.
-        if !driven && driver.as_mut().poll(context).is_ready() {
-            driven = true;
+        // The driver first: it moves bytes for the conversation.
+        if let Some(present) = driver
+            && present.as_mut().poll(context).is_ready()
+        {
+            *driver = None;
         }
         conversation.as_mut().poll(context)
     })
@@ -179,24 +177,24 @@ async fn converse(
     request: Request<Empty<Bytes>>,
     body: &mut Vec<u8>,
     body_max: usize,
-) -> Result<StatusCode, Sent> {
-    let broken = |error: hyper::Error| Sent::Yes((ScrapeFailure::Broken, error.to_string()));
-    if sender.ready().await.is_err() {
-        return Err(Sent::No(request));
-    }
-    let response = sender.try_send_request(request).await;
-    let response = response.map_err(|mut error| match error.take_message() {
-        Some(unsent) => Sent::No(unsent),
-        None => broken(error.into_error()),
-    })?;
+) -> Result<StatusCode, Unfinished> {
+    let broken = |error: hyper::Error| (ScrapeFailure::Broken, error.to_string());
+    let answered = async {
+        sender.ready().await?;
+        sender.send_request(request).await
+    };
+    let response = answered
+        .await
+        .map_err(|error| Unfinished::NoAnswer(broken(error)))?;
     let (head, mut incoming) = response.into_parts();
     while let Some(frame) = incoming.frame().await {
-        let Ok(data) = frame.map_err(broken)?.into_data() else {
+        let frame = frame.map_err(|error| Unfinished::InAnswer(broken(error)))?;
+        let Ok(data) = frame.into_data() else {
             continue;
         };
         if body.len() + data.len() > body_max {
             let what = format!("more than {body_max} bytes");
-            return Err(Sent::Yes((ScrapeFailure::TooLarge, what)));
+            return Err(Unfinished::InAnswer((ScrapeFailure::TooLarge, what)));
         }
         body.extend_from_slice(&data);
     }

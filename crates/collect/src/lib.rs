@@ -24,6 +24,8 @@ mod scrape;
 mod scraper;
 mod stats;
 mod target;
+#[cfg(test)]
+mod test_server;
 
 pub use clock::Clock;
 pub use membership::{Membership, MembershipOptions};
