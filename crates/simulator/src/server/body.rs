@@ -79,7 +79,9 @@ pub(super) struct TokenStream {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Open,
-    /// Cut by a fault; the next poll tells.
+    /// Cut by a fault; what came before must reach the socket first.
+    Cutting,
+    /// The next poll fails.
     Cut,
     Ended,
 }
@@ -126,7 +128,7 @@ impl TokenStream {
             }
             for index in sent..emitted {
                 if self.cut_after.is_some_and(|tokens| index >= tokens) {
-                    self.state = State::Cut;
+                    self.state = State::Cutting;
                     return;
                 }
                 self.frames.token(at, &output, index, out);
@@ -152,6 +154,12 @@ impl TokenStream {
         match self.state {
             State::Open => Poll::Pending,
             State::Ended => Poll::Ready(None),
+            State::Cutting => {
+                // hyper writes out what it has when a body is not ready.
+                self.state = State::Cut;
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
             State::Cut => {
                 let reason = "stream cut by the configured fault";
                 let error = io::Error::new(io::ErrorKind::ConnectionAborted, reason);

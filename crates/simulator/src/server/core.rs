@@ -155,17 +155,16 @@ impl Core {
             events,
         } = &mut *state;
         let now = self.clock.now();
-        if let Some(due) = engine
-            .next_event()
-            .filter(|due| *due <= now && engine.is_busy())
-        {
-            recorder.lag(self.clock.real(now - due));
+        while let Some(due) = engine.next_event().filter(|due| *due <= now) {
+            if engine.is_busy() {
+                recorder.lag(self.clock.real(now - due));
+            }
+            engine.advance(due, events);
+            for event in events.drain(..) {
+                deliver(event, mailboxes, recorder);
+            }
+            recorder.adapters(engine.gauges());
         }
-        engine.advance(now, events);
-        for event in events.drain(..) {
-            deliver(event, mailboxes, recorder);
-        }
-        recorder.adapters(engine.gauges());
         engine.next_event()
     }
 }
