@@ -70,7 +70,7 @@ impl Target {
             .trim_start_matches('[')
             .trim_end_matches(']')
             .to_owned();
-        if host.is_empty() || authority.as_str().ends_with(':') {
+        if host.is_empty() || authority.port_u16().is_none() && has_port(authority.as_str()) {
             return Err(wrong(shape));
         }
         let base = uri.path().trim_end_matches('/');
@@ -111,6 +111,14 @@ impl Target {
         );
         request
     }
+}
+
+/// Whether something stands behind the host's colon, be it a number or not.
+fn has_port(authority: &str) -> bool {
+    authority
+        .rsplit(']')
+        .next()
+        .is_some_and(|rest| rest.contains(':'))
 }
 
 type Sender = SendRequest<Full<Bytes>>;

@@ -25,6 +25,8 @@ mod outcome;
 mod progress;
 pub mod report;
 mod stats;
+#[cfg(test)]
+mod test_server;
 pub mod text;
 mod tls;
 pub mod trace;
