@@ -226,6 +226,3 @@ impl Sink for Reply {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -352,3 +352,5 @@ impl Scanner {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::json;

@@ -148,6 +148,10 @@ impl StreamReader {
         }
         while let Some(line) = self.lines.next(held) {
             let content = &held[line.content.clone()];
+            if self.event.is_empty() && !self.passing {
+                // An LF before the line belongs to the line end before it, not to this event.
+                start = line.content.start;
+            }
             if line.is_blank {
                 if self.passing {
                     self.event.clear();
@@ -163,7 +167,7 @@ impl StreamReader {
                 }
             }
         }
-        // A line feed that belongs to the line end before it is not held back for itself.
+        // Nor is such an LF held back for itself.
         if self.event.is_empty() && !self.passing {
             start = start.max(self.lines.started());
         }
@@ -248,38 +252,39 @@ impl StreamReader {
     /// can be read, it is handed on with the line. If not, it is dropped, because a client could not
     /// read it either and an error event may have to follow.
     pub fn finish(&mut self, out: &mut impl FnMut(Bytes)) -> Ended {
-        if self.passing {
-            self.abandon(out);
-            return Ended::MidEvent;
-        }
+        let marked = self.wants_end_marker();
         let held = std::mem::take(&mut self.carry).freeze();
-        let mut broken = false;
-        if !held.is_empty() {
-            let last_line = self.lines.rest(&held);
-            self.event.line(&held[last_line.clone()], last_line.start);
-            let marked = self.wants_end_marker();
-            broken = marked && self.event.outcome() == Outcome::Unreadable;
-            let ending: &[u8] = if marked && !self.event.is_empty() {
-                b"\n\n"
-            } else {
-                b""
-            };
-            self.dispatch(0..held.len(), &mut Progress::default());
-            if broken {
-                self.edits.clear();
-            } else {
-                self.emit(held, out);
-                emit_line_end(ending, out);
-            }
+        let mut broken = self.passing;
+        if self.passing && marked {
+            self.abandon(out);
+        } else if !held.is_empty() {
+            broken = self.finish_event(held, marked, out);
         }
-        match (
-            broken,
-            self.wants_end_marker() && !self.saw_end && !self.saw_error,
-        ) {
+        match (broken, marked && !self.saw_end && !self.saw_error) {
             (_, false) => Ended::Complete,
             (true, true) => Ended::MidEvent,
             (false, true) => Ended::NoEndMarker,
         }
+    }
+
+    /// Reads an event that has no end. Returns whether it was dropped.
+    fn finish_event(&mut self, held: Bytes, marked: bool, out: &mut impl FnMut(Bytes)) -> bool {
+        let last_line = self.lines.rest(&held);
+        let is_open = !last_line.is_empty();
+        self.event.line(&held[last_line.clone()], last_line.start);
+        if marked && self.event.outcome() == Outcome::Unreadable {
+            self.saw_error |= self.event.is_error();
+            return true;
+        }
+        let ending: &[u8] = match (marked, self.event.is_empty()) {
+            (true, false) => b"\n\n",
+            (true, true) if is_open => b"\n",
+            _ => b"",
+        };
+        self.dispatch(0..held.len(), &mut Progress::default());
+        self.emit(held, out);
+        emit_line_end(ending, out);
+        false
     }
 
     /// The stream broke: drops what was held back. If a part of an event has already been handed on,

@@ -22,7 +22,9 @@ fn read(reader: StreamReader, pieces: impl IntoIterator<Item = Vec<u8>>) -> Told
     let mut out = Vec::new();
     let (mut events, mut content_events, mut firsts) = (0, 0, 0);
     for piece in pieces {
-        let progress = reader.push(Bytes::from(piece), &mut |bytes| out.extend_from_slice(&bytes));
+        let progress = reader.push(Bytes::from(piece), &mut |bytes| {
+            out.extend_from_slice(&bytes)
+        });
         events += progress.events;
         content_events += progress.content_events;
         firsts += u32::from(progress.first_content);
@@ -89,7 +91,10 @@ fn chat() {
     assert_eq!(told.usage, usage(12, Some(8), 3, FieldState::Given));
     assert_eq!((told.events, told.content_events, told.firsts), (5, 1, 1));
     assert_eq!(told.reason, Some(FinishReason::Length));
-    assert_eq!((told.end, told.error, told.ended), (true, false, Ended::Complete));
+    assert_eq!(
+        (told.end, told.error, told.ended),
+        (true, false, Ended::Complete)
+    );
 }
 
 #[test]
@@ -99,7 +104,10 @@ fn anthropic_merges_start_and_delta() {
     assert_eq!(told.usage, usage(125, Some(100), 15, FieldState::Given));
     assert_eq!((told.events, told.content_events, told.firsts), (6, 1, 1));
     assert_eq!(told.reason, Some(FinishReason::Stop));
-    assert_eq!((told.end, told.error, told.ended), (true, false, Ended::Complete));
+    assert_eq!(
+        (told.end, told.error, told.ended),
+        (true, false, Ended::Complete)
+    );
 }
 
 #[test]
@@ -108,7 +116,10 @@ fn responses() {
     assert_eq!(told.usage, usage(9, None, 4, FieldState::Null));
     assert_eq!((told.events, told.content_events, told.firsts), (3, 1, 1));
     assert_eq!(told.reason, Some(FinishReason::Length));
-    assert_eq!((told.end, told.error, told.ended), (true, false, Ended::Complete));
+    assert_eq!(
+        (told.end, told.error, told.ended),
+        (true, false, Ended::Complete)
+    );
 }
 
 #[test]
@@ -128,25 +139,52 @@ fn what_counts_as_content() {
         (r#"{"choices":[{"delta":{"content":""}}]}"#, false),
         (r#"{"choices":[{"delta":{"content":null}}]}"#, false),
         (r#"{"choices":[{"delta":{"content":"x"}}]}"#, true),
-        (r#"{"choices":[{"delta":{"content":[{"type":"text","text":"x"}]}}]}"#, true),
+        (
+            r#"{"choices":[{"delta":{"content":[{"type":"text","text":"x"}]}}]}"#,
+            true,
+        ),
         (r#"{"choices":[{"delta":{"reasoning_content":"x"}}]}"#, true),
         (r#"{"choices":[{"delta":{"reasoning":"x"}}]}"#, true),
         (r#"{"choices":[{"delta":{"refusal":"x"}}]}"#, true),
         (r#"{"choices":[{"delta":{"tool_calls":[]}}]}"#, false),
-        (r#"{"choices":[{"delta":{"tool_calls":[{"index":0}]}}]}"#, true),
-        (r#"{"choices":[{"delta":{"function_call":{"name":"f"}}}]}"#, true),
+        (
+            r#"{"choices":[{"delta":{"tool_calls":[{"index":0}]}}]}"#,
+            true,
+        ),
+        (
+            r#"{"choices":[{"delta":{"function_call":{"name":"f"}}}]}"#,
+            true,
+        ),
         (r#"{"choices":[{"text":""}]}"#, false),
         (r#"{"choices":[{"text":"x"}]}"#, true),
         (r#"{"choices":[{"token_ids":[]}]}"#, false),
         (r#"{"choices":[{"token_ids":[5]}]}"#, true),
         (r#"{"choices":[{"prompt_token_ids":[5]}]}"#, false),
-        (r#"{"type":"content_block_delta","delta":{"type":"input_json_delta","partial_json":"{"}}"#, true),
-        (r#"{"type":"content_block_delta","delta":{"type":"thinking_delta","thinking":"x"}}"#, true),
-        (r#"{"type":"content_block_start","content_block":{"type":"text","text":"x"}}"#, false),
-        (r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"}}"#, false),
-        (r#"{"delta":"x","type":"response.function_call_arguments.delta"}"#, true),
+        (
+            r#"{"type":"content_block_delta","delta":{"type":"input_json_delta","partial_json":"{"}}"#,
+            true,
+        ),
+        (
+            r#"{"type":"content_block_delta","delta":{"type":"thinking_delta","thinking":"x"}}"#,
+            true,
+        ),
+        (
+            r#"{"type":"content_block_start","content_block":{"type":"text","text":"x"}}"#,
+            false,
+        ),
+        (
+            r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"}}"#,
+            false,
+        ),
+        (
+            r#"{"delta":"x","type":"response.function_call_arguments.delta"}"#,
+            true,
+        ),
         (r#"{"type":"response.output_text.done","text":"x"}"#, false),
-        (r#"{"delta":"x","type":"response.output_text.delta_not"}"#, false),
+        (
+            r#"{"delta":"x","type":"response.output_text.delta_not"}"#,
+            false,
+        ),
         (r#"{"ch\u006fices":[{"delta":{"\u0063ontent":"x"}}]}"#, true),
         (r#"{"choices":[{"logprobs":{"content":"x"}}]}"#, false),
     ] {
@@ -181,12 +219,18 @@ fn line_ends_and_field_spellings() {
             format!("data:{data}{end}{end}data:[DONE]{end}{end}"),
             format!("\u{feff}data:{data}{end}{end}data:[DONE]{end}{end}"),
             format!("id: 1{end}data: {data}{end}retry: 3{end}{end}: c{end}data: [DONE]{end}{end}"),
-            format!("{end}{end}data: {data}{end}{end}{end}datum: x{end}{end}data: [DONE]{end}{end}"),
+            format!(
+                "{end}{end}data: {data}{end}{end}{end}datum: x{end}{end}data: [DONE]{end}{end}"
+            ),
         ] {
             let told = whole(Api::Completions, &stream);
             assert_eq!(told.out, stream);
             assert_eq!((told.events, told.content_events), (2, 1), "{stream:?}");
-            assert_eq!(told.usage.and_then(|u| u.prompt_tokens), Some(1), "{stream:?}");
+            assert_eq!(
+                told.usage.and_then(|u| u.prompt_tokens),
+                Some(1),
+                "{stream:?}"
+            );
             assert!(told.end, "{stream:?}");
         }
     }
@@ -200,7 +244,10 @@ fn data_over_several_lines() {
     assert_eq!(told.out, stream.replace("old", "new"));
     assert_eq!(told.usage, usage(1, None, 2, FieldState::Absent));
     // Lines are joined by line feeds, so this is no number 12.
-    let told = whole(Api::Other, "data: {\"usage\":{\"prompt_tokens\":1\ndata: 2}}\n\n");
+    let told = whole(
+        Api::Other,
+        "data: {\"usage\":{\"prompt_tokens\":1\ndata: 2}}\n\n",
+    );
     assert_eq!(told.usage, None);
 }
 
@@ -208,22 +255,80 @@ fn data_over_several_lines() {
 fn errors_and_ends() {
     let chat = Api::ChatCompletions;
     for (api, stream, end, error, ended) in [
-        (chat, "data: {\"error\":{\"message\":\"x\"}}\n\n", false, true, Ended::Complete),
-        (chat, "data: {\"error\":null}\n\n", false, false, Ended::NoEndMarker),
-        (chat, "event: error\ndata: oops\n\n", false, true, Ended::Complete),
+        (
+            chat,
+            "data: {\"error\":{\"message\":\"x\"}}\n\n",
+            false,
+            true,
+            Ended::Complete,
+        ),
+        (
+            chat,
+            "data: {\"error\":null}\n\n",
+            false,
+            false,
+            Ended::NoEndMarker,
+        ),
+        (
+            chat,
+            "event: error\ndata: oops\n\n",
+            false,
+            true,
+            Ended::Complete,
+        ),
         (chat, "data: [DONE]\n\n", true, false, Ended::Complete),
         (chat, "data: [DONE]", true, false, Ended::Complete),
         (chat, "data: [DONE", false, false, Ended::MidEvent),
-        (chat, "data: {\"id\":\"1\"}\n\n", false, false, Ended::NoEndMarker),
+        (
+            chat,
+            "data: {\"id\":\"1\"}\n\n",
+            false,
+            false,
+            Ended::NoEndMarker,
+        ),
         (chat, "", false, false, Ended::NoEndMarker),
-        (Api::Responses, "data: {\"type\":\"response.failed\"}\n\n", true, true, Ended::Complete),
-        (Api::Responses, "data: {\"type\":\"response.completed\"}\n\n", true, false, Ended::Complete),
-        (Api::AnthropicMessages, "data: {\"type\":\"error\"}\n\n", false, true, Ended::Complete),
-        (Api::AnthropicMessages, "data: {\"type\":\"message_stop\"}\n\n", true, false, Ended::Complete),
-        (Api::Audio, "data: {\"x\":1}\n\n", false, false, Ended::Complete),
+        (
+            Api::Responses,
+            "data: {\"type\":\"response.failed\"}\n\n",
+            true,
+            true,
+            Ended::Complete,
+        ),
+        (
+            Api::Responses,
+            "data: {\"type\":\"response.completed\"}\n\n",
+            true,
+            false,
+            Ended::Complete,
+        ),
+        (
+            Api::AnthropicMessages,
+            "data: {\"type\":\"error\"}\n\n",
+            false,
+            true,
+            Ended::Complete,
+        ),
+        (
+            Api::AnthropicMessages,
+            "data: {\"type\":\"message_stop\"}\n\n",
+            true,
+            false,
+            Ended::Complete,
+        ),
+        (
+            Api::Audio,
+            "data: {\"x\":1}\n\n",
+            false,
+            false,
+            Ended::Complete,
+        ),
     ] {
         let told = whole(api, stream);
-        assert_eq!((told.end, told.error, told.ended), (end, error, ended), "{stream:?}");
+        assert_eq!(
+            (told.end, told.error, told.ended),
+            (end, error, ended),
+            "{stream:?}"
+        );
     }
 }
 
@@ -236,12 +341,21 @@ fn the_end_of_a_stream_that_stops_short() {
     assert_eq!((told.out.as_str(), told.ended), (first, Ended::MidEvent));
     // What only lacks its end gets it.
     let told = whole(chat, &format!("{first}data: [DONE]"));
-    assert_eq!((told.out, told.ended), (format!("{first}data: [DONE]\n\n"), Ended::Complete));
+    assert_eq!(
+        (told.out, told.ended),
+        (format!("{first}data: [DONE]\n\n"), Ended::Complete)
+    );
     let told = whole(chat, ": half a comment");
-    assert_eq!((told.out.as_str(), told.ended), (": half a comment\n", Ended::NoEndMarker));
+    assert_eq!(
+        (told.out.as_str(), told.ended),
+        (": half a comment\n", Ended::NoEndMarker)
+    );
     // Streams of unknown kind pass as they are.
     let told = whole(Api::Other, "data: {\"id\":");
-    assert_eq!((told.out.as_str(), told.ended), ("data: {\"id\":", Ended::Complete));
+    assert_eq!(
+        (told.out.as_str(), told.ended),
+        ("data: {\"id\":", Ended::Complete)
+    );
 }
 
 #[test]
@@ -280,22 +394,28 @@ fn events_are_not_copied() {
 
 #[test]
 fn an_endless_event_passes_and_the_next_is_read() {
-    let text = "x".repeat(MAX_EVENT_BYTES);
+    let text = "x".repeat(2 * MAX_EVENT_BYTES);
     let stream = format!("data: {{\"id\":\"1\"}}\n\ndata: {{\"text\":\"{text}\"\n}}\n\n{CHAT}");
     for chunk in [1000, 65_536, stream.len()] {
         let pieces = stream.as_bytes().chunks(chunk).map(<[u8]>::to_vec);
         let told = read(StreamReader::new(Api::ChatCompletions, None), pieces);
         assert_eq!(told.out.len(), stream.len());
-        assert_eq!(told.usage, usage(12, Some(8), 3, FieldState::Given), "{chunk}");
+        assert_eq!(
+            told.usage,
+            usage(12, Some(8), 3, FieldState::Given),
+            "{chunk}"
+        );
         assert!(told.end);
     }
     // Held bytes stay bounded, and an error can still follow.
     let mut reader = StreamReader::new(Api::ChatCompletions, None);
     let mut out = Vec::new();
     let mut pushed = 0;
-    for piece in stream.as_bytes().chunks(10_000).take(120) {
+    for piece in stream.as_bytes().chunks(10_000).take(150) {
         pushed += piece.len();
-        reader.push(Bytes::copy_from_slice(piece), &mut |bytes| out.extend_from_slice(&bytes));
+        reader.push(Bytes::copy_from_slice(piece), &mut |bytes| {
+            out.extend_from_slice(&bytes)
+        });
         assert!(pushed - out.len() <= MAX_EVENT_BYTES);
     }
     reader.abandon(&mut |bytes| out.extend_from_slice(&bytes));
@@ -398,13 +518,24 @@ fn every_split_of_the_samples() {
         (Api::AnthropicMessages, ANTHROPIC),
         (Api::Responses, RESPONSES),
     ] {
-        for stream in [stream.to_owned(), stream.replace('\n', "\r\n"), stream.replace('\n', "\r")] {
+        for stream in [
+            stream.to_owned(),
+            stream.replace('\n', "\r\n"),
+            stream.replace('\n', "\r"),
+        ] {
             let reader = || StreamReader::new(api, renaming("other-model"));
             let at_once = read(reader(), [stream.clone().into_bytes()]);
-            assert_eq!(at_once.out.matches("other-model").count(), stream.matches("\"model\":").count());
+            assert_eq!(
+                at_once.out.matches("other-model").count(),
+                stream.matches("\"model\":").count()
+            );
             for cut in 1..stream.len() {
                 let (a, b) = stream.as_bytes().split_at(cut);
-                assert_eq!(read(reader(), [a.to_vec(), b.to_vec()]), at_once, "cut at {cut}");
+                assert_eq!(
+                    read(reader(), [a.to_vec(), b.to_vec()]),
+                    at_once,
+                    "cut at {cut}"
+                );
             }
         }
     }
