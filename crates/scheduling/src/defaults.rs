@@ -3,7 +3,9 @@
 use crate::filters::Health;
 use crate::pickers::RoundRobin;
 use crate::profile::{Named, Weighted};
-use crate::scorers;
+use crate::scorers::{
+    GaugeParameters, KvCacheUtilization, LoraAffinity, MinCost, PrefixCache, Queue, Reading,
+};
 use crate::{Profile, Scorer};
 
 fn weighted(name: &str, weight: f32, plugin: impl Scorer + 'static) -> Weighted {
@@ -23,13 +25,24 @@ fn healthy() -> Profile {
     profile
 }
 
+/// The estimated cost decides. The others are worth a few hundredths of it each: they settle
+/// near-ties, and carry the decision while all costs are equal.
 pub(crate) fn default_profile() -> Profile {
+    let gauges = GaugeParameters {
+        gauges: Reading::Corrected,
+    };
     let mut profile = healthy();
-    profile.scorers = vec![weighted(
-        "prefix-cache-scorer",
-        1.0,
-        scorers::PrefixCache::default(),
-    )];
+    profile.scorers = vec![
+        weighted("min-cost-scorer", 10.0, MinCost::default()),
+        weighted("queue-scorer", 0.5, Queue(gauges)),
+        weighted(
+            "kv-cache-utilization-scorer",
+            0.5,
+            KvCacheUtilization(gauges),
+        ),
+        weighted("prefix-cache-scorer", 0.5, PrefixCache::default()),
+        weighted("lora-affinity-scorer", 0.5, LoraAffinity),
+    ];
     profile.seal();
     profile
 }

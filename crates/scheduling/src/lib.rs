@@ -23,6 +23,8 @@ mod prefix;
 mod profile;
 mod registry;
 mod scorers;
+#[cfg(test)]
+mod testing;
 
 pub use decision::{Candidate, Choice, Decision, Funnel, MAX_FALLBACKS, ScheduleError};
 pub use field::{EndpointState, Field, Query, Scratch};

@@ -190,7 +190,7 @@ impl Profile {
 
 /// Clamps to 0..=1. A score that is not a number becomes 0: neither comparison holds for it, so a
 /// plain clamp would let it through and poison the sum.
-fn within_range(score: f32) -> f32 {
+pub(crate) fn within_range(score: f32) -> f32 {
     if score > 0.0 { score.min(1.0) } else { 0.0 }
 }
 

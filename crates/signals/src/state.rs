@@ -35,8 +35,8 @@ pub struct Signals {
     pub block_size: u32,
     /// KV blocks of the server; 0 = unknown.
     pub blocks: u32,
-    /// How many adapters fit in one batch; 0 = none, or unknown.
-    pub max_adapters: u32,
+    /// The server reports LoRA adapters; see [`ServingState::lora`].
+    pub reports_adapters: bool,
     /// The engine, once recognised.
     pub engine: Engine,
     /// The engine has put its weights away: do not route to it.
@@ -107,7 +107,7 @@ pub struct ServingState {
     kv_usage: AtomicU32,
     block_size: AtomicU32,
     blocks: AtomicU32,
-    max_adapters: AtomicU32,
+    reports_adapters: AtomicBool,
     engine: AtomicU8,
     sleeping: AtomicBool,
     total: Traffic,
@@ -172,7 +172,7 @@ impl ServingState {
             corrected: correct(scraped, self.at_scrape.now(), self.total.now(), capacity),
             block_size,
             blocks,
-            max_adapters: self.max_adapters.load(Relaxed),
+            reports_adapters: self.reports_adapters.load(Relaxed),
             engine: Engine::from_u8(self.engine.load(Relaxed)),
             sleeping: self.sleeping.load(Relaxed),
             age,
@@ -225,7 +225,7 @@ impl ServingState {
         let known = self.lora.load();
         // A row without the label says nothing about the limit.
         let max = if lora.max == 0 { known.max } else { lora.max };
-        self.max_adapters.store(max, Relaxed);
+        self.reports_adapters.store(true, Relaxed);
         // Twenty scrapes a second mostly repeat themselves.
         let same = known.running == lora.running && known.waiting == lora.waiting;
         if !same || known.max != max {

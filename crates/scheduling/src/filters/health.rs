@@ -42,3 +42,35 @@ impl Filter for Health {
         kept.retain(|&index| Some(condition(field.state(index))) == best);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Ground, rng};
+
+    fn kept(states: &[(bool, bool, bool)]) -> Vec<u32> {
+        let mut ground = Ground::new(states.len());
+        for (state, &(suspect, draining, sleeping)) in ground.states.iter_mut().zip(states) {
+            (state.suspect, state.draining, state.signals.sleeping) = (suspect, draining, sleeping);
+        }
+        let mut kept = ground.all();
+        Health.retain(&ground.field(), &mut kept, &mut rng(1));
+        kept
+    }
+
+    #[test]
+    fn keeps_the_best_condition_there_is() {
+        let (well, suspect, draining, sleeping, both) = (
+            (false, false, false),
+            (true, false, false),
+            (false, true, false),
+            (false, false, true),
+            (true, true, false),
+        );
+        assert_eq!(kept(&[well, suspect, well, draining, sleeping]), [0, 2]);
+        assert_eq!(kept(&[sleeping, suspect, draining, suspect]), [1, 3]);
+        assert_eq!(kept(&[sleeping, both, draining]), [1, 2]);
+        assert_eq!(kept(&[sleeping, sleeping]), [0, 1]);
+        assert_eq!(kept(&[]), [0u32; 0]);
+    }
+}

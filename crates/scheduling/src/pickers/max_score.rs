@@ -2,7 +2,7 @@
 
 use rand::Rng;
 
-use super::HowMany;
+use super::{HowMany, scatter};
 use crate::registry::parameters;
 use crate::{Factory, Picker, Plugin};
 
@@ -18,9 +18,10 @@ pub(crate) struct MaxScore(HowMany);
 impl Picker for MaxScore {
     fn pick(&self, totals: &[f32], rng: &mut dyn Rng, order: &mut Vec<u32>) {
         let salt = rng.next_u64();
-        let _ = salt;
-        order.extend(0..totals.len() as u32);
-        order.sort_by(|a, b| totals[*b as usize].total_cmp(&totals[*a as usize]));
-        order.truncate(self.0.limit());
+        let keys = totals
+            .iter()
+            .enumerate()
+            .map(|(place, &total)| (total, scatter(salt, place)));
+        self.0.greatest(keys, order);
     }
 }

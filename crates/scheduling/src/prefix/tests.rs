@@ -2,29 +2,12 @@ use std::collections::BTreeMap;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use signals::{EndpointIdentity, Scrape, Time};
+use signals::{Scrape, Time};
 
 use super::lru::Ends;
 use super::tree::NIL;
 use super::*;
-
-pub(crate) fn endpoint(id: u32) -> Arc<Endpoint> {
-    Arc::new(Endpoint::new(
-        id,
-        EndpointIdentity {
-            name: format!("pod-{id}").into(),
-            address: ([10, 0, (id >> 8) as u8, id as u8], 8000).into(),
-            host: "pod".into(),
-            https: false,
-            labels: Arc::default(),
-            rank: 0,
-        },
-    ))
-}
-
-fn endpoints(count: u32) -> Vec<Arc<Endpoint>> {
-    (0..count).map(endpoint).collect()
-}
+use crate::testing::{endpoint, endpoints};
 
 /// The chained hashes of a prompt whose blocks are single letters.
 fn chain(prompt: &[u8]) -> Vec<u64> {
