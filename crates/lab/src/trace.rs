@@ -33,8 +33,11 @@ pub const MOONCAKE_BLOCK_TOKENS: u32 = 512;
 /// A trace longer than this is refused: it would not fit the memory of a test machine.
 const MAX_RECORDS: usize = 10_000_000;
 
-/// Timestamps that all share a divisor of at least this many milliseconds are treated as rounded.
+/// Timestamps that all lie on multiples of a step of at least this are treated as rounded.
 const COARSE_MS: u64 = 500;
+
+/// So far from a multiple: Mooncake's timestamps are a millisecond or three off theirs.
+const ROUNDING_SLACK_MS: u64 = 10;
 
 /// One request of a trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,31 +142,46 @@ impl Trace {
     }
 
     /// The step of the timestamps when they were rounded to one: 3 s in Mooncake's conversation
-    /// trace. `None` when they are finer than half a second.
+    /// trace. `None` when they are finer than half a second, or too few to tell.
     #[must_use]
     pub fn quantum(&self) -> Option<Duration> {
-        let divisor = self.records.iter().fold(0, |acc, record| {
-            let ms = u64::try_from(record.at.as_millis()).unwrap_or(u64::MAX);
-            let exact = record.at.subsec_nanos() % 1_000_000 == 0;
-            gcd(acc, if exact { ms } else { 1 })
-        });
-        (divisor >= COARSE_MS).then(|| Duration::from_millis(divisor))
+        let step = self
+            .records
+            .windows(2)
+            .map(|pair| millis(pair[1].at - pair[0].at))
+            .filter(|&gap| gap > ROUNDING_SLACK_MS)
+            .min()
+            // The slack of two timestamps is in every gap.
+            .map(|gap| (gap + 50) / 100 * 100)
+            .filter(|&gap| gap >= COARSE_MS)?;
+        let on_step = |at: Duration| {
+            let past = millis(at) % step;
+            past.min(step - past) <= ROUNDING_SLACK_MS
+                && at.subsec_nanos().is_multiple_of(1_000_000)
+        };
+        let last = self.records.last().map_or(0, |record| millis(record.at));
+        let told = last >= 2 * step && self.records.iter().all(|record| on_step(record.at));
+        told.then(|| Duration::from_millis(step))
     }
 
     /// Spreads requests that share a rounded timestamp uniformly over the rounding step, keeping
     /// their order. Without it such a trace is a row of bursts that never happened. Returns the
     /// step, or `None` when there was nothing to spread.
     pub fn spread(&mut self, seed: u64) -> Option<Duration> {
-        let quantum = self.quantum()?;
+        let step = self.quantum()?;
+        let number = |at: Duration| (at.as_secs_f64() / step.as_secs_f64()).round();
         let mut rng = StdRng::seed_from_u64(seed);
-        for burst in self.records.chunk_by_mut(|a, b| a.at == b.at) {
+        for burst in self
+            .records
+            .chunk_by_mut(|a, b| number(a.at) == number(b.at))
+        {
             let mut shifts: Vec<f64> = burst.iter().map(|_| rng.random::<f64>()).collect();
             shifts.sort_by(f64::total_cmp);
             for (record, shift) in burst.iter_mut().zip(shifts) {
-                record.at += quantum.mul_f64(shift);
+                record.at = step.mul_f64(number(record.at) + shift);
             }
         }
-        Some(quantum)
+        Some(step)
     }
 
     /// The text spans of record `index`: one per block, the last as long as the prompt needs.
@@ -196,10 +214,6 @@ impl Trace {
     }
 }
 
-fn gcd(a: u64, b: u64) -> u64 {
-    let (mut a, mut b) = (a, b);
-    while b != 0 {
-        (a, b) = (b, a % b);
-    }
-    a
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
