@@ -59,6 +59,10 @@ pub struct LoadOptions {
     #[arg(long, value_name = "TOKENS")]
     pub output: Option<u32>,
 
+    /// Ask for answers exactly as long as the limit (vLLM's ignore_eos; strict servers refuse it)
+    #[arg(long)]
+    pub ignore_eos: bool,
+
     /// How unevenly requests fall on the prefixes: 0 evenly, 1 as words in a language
     #[arg(long, value_name = "X", default_value_t = 0.0)]
     pub skew: f64,
@@ -129,7 +133,7 @@ impl LoadOptions {
             (None, None) => 1_000,
         };
         let mut plan = Plan::new(targets, self.pace()?, requests, mix.shots()?);
-        self.common.apply(&mut plan);
+        self.common.apply(&mut plan, self.ignore_eos);
         if let Some(seconds) = self.duration {
             let duration = Duration::try_from_secs_f64(seconds);
             plan.duration =

@@ -34,10 +34,6 @@ pub struct CommonOptions {
     #[arg(long)]
     pub no_stream: bool,
 
-    /// Ask for answers exactly as long as the limit (vLLM's ignore_eos; strict servers refuse it)
-    #[arg(long)]
-    pub ignore_eos: bool,
-
     /// A header for every request, such as 'authorization: Bearer ...'; may be repeated
     #[arg(long = "header", value_name = "NAME: VALUE")]
     pub headers: Vec<HeaderOption>,
@@ -76,11 +72,11 @@ impl CommonOptions {
     }
 
     /// Puts the options into a plan.
-    pub(super) fn apply(&self, plan: &mut Plan) {
+    pub(super) fn apply(&self, plan: &mut Plan, ignore_eos: bool) {
         plan.wire = Wire {
             api: self.api,
             stream: !self.no_stream,
-            ignore_eos: self.ignore_eos,
+            ignore_eos,
         };
         plan.headers = self.header_map();
         plan.timeout = Duration::from_secs(self.timeout.max(1));

@@ -45,6 +45,12 @@ pub struct ReplayOptions {
     #[arg(long, value_name = "TOKENS")]
     pub max_output: Option<u32>,
 
+    /// Let answers end where the model ends them. Otherwise requests carry vLLM's ignore_eos, which
+    /// vLLM, SGLang and the simulated server know, so that answers are as long as in the trace;
+    /// strict servers refuse it
+    #[arg(long)]
+    pub natural_end: bool,
+
     /// Tokens that one block id of the trace stands for
     #[arg(long, value_name = "TOKENS", default_value_t = MOONCAKE_BLOCK_TOKENS)]
     pub block_tokens: u32,
@@ -84,7 +90,7 @@ impl ReplayOptions {
             next: 0,
         };
         let mut plan = Plan::new(targets, Pace::Scheduled, requests, shots);
-        self.common.apply(&mut plan);
+        self.common.apply(&mut plan, !self.natural_end);
         plan.time_scale = self.time_scale;
         plan.cancel = cancel;
         let file = self

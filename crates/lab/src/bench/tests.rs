@@ -112,6 +112,7 @@ async fn a_trace_is_replayed_with_shared_prefixes() {
     );
     assert_ne!(text(0)[2_048..2_400], text(1)[2_048..]);
     assert_eq!(bodies[0]["model"], "served");
+    assert_eq!(bodies[0]["ignore_eos"], true);
     assert_eq!(
         (
             bodies[0]["max_tokens"].as_u64(),
