@@ -129,3 +129,69 @@ impl Api {
         !matches!(self, Api::Models | Api::Other)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn apis_by_path() {
+        for (path, api) in [
+            ("/v1/chat/completions", Api::ChatCompletions),
+            ("/v1/chat/completions/", Api::ChatCompletions),
+            ("/v1/chat/completions?api-version=1", Api::ChatCompletions),
+            (
+                "/openai/deployments/x/chat/completions",
+                Api::ChatCompletions,
+            ),
+            ("/v1/chat/completions/render", Api::ChatCompletions),
+            ("/v1/completions", Api::Completions),
+            ("/v1/completions/render", Api::Completions),
+            ("/v1/responses", Api::Responses),
+            ("/v1/responses/resp_1/cancel", Api::Other),
+            ("/v1/conversations", Api::Conversations),
+            ("/v1/conversations/c/items", Api::Other),
+            ("/v1/embeddings", Api::Embeddings),
+            ("/rerank", Api::Rerank),
+            ("/v2/rerank", Api::Rerank),
+            ("/score", Api::Rerank),
+            ("/pooling", Api::Rerank),
+            ("/classify", Api::Rerank),
+            ("/v1/images/generations", Api::Images),
+            ("/v1/images/edits", Api::Images),
+            ("/v1/audio/transcriptions", Api::Audio),
+            ("/v1/audio/speech", Api::Audio),
+            ("/tokenize", Api::Tokenize),
+            ("/detokenize", Api::Tokenize),
+            ("/v1/messages", Api::AnthropicMessages),
+            ("/v1/messages/count_tokens", Api::AnthropicCountTokens),
+            ("/inference/v1/generate", Api::VllmGenerate),
+            ("/generate", Api::Other),
+            ("/notcompletions", Api::Other),
+            ("/v1/models", Api::Other),
+            ("/render", Api::Other),
+            ("/", Api::Other),
+            ("", Api::Other),
+        ] {
+            assert_eq!(Api::of(&Method::POST, path), api, "{path}");
+        }
+        for (path, api) in [
+            ("/v1/models", Api::Models),
+            ("/v1/models/org/name", Api::Models),
+            ("/v1/models/org%2Fname", Api::Models),
+            ("/v1/chat/completions", Api::Other),
+            ("/v1/modelsx", Api::Other),
+        ] {
+            assert_eq!(Api::of(&Method::GET, path), api, "{path}");
+            assert_eq!(Api::of(&Method::HEAD, path), api, "{path}");
+        }
+        assert_eq!(Api::of(&Method::DELETE, "/v1/models/m"), Api::Other);
+        assert_eq!(Api::of(&Method::PUT, "/v1/chat/completions"), Api::Other);
+    }
+
+    #[test]
+    fn dialects() {
+        assert_eq!(Api::AnthropicCountTokens.dialect(), Dialect::Anthropic);
+        assert_eq!(Api::Other.dialect(), Dialect::OpenAi);
+    }
+}
