@@ -85,6 +85,8 @@ pub struct SimStats {
     pub generation_tokens: u64,
     /// Sequences that lost their blocks and were computed again.
     pub preemptions: u64,
+    /// Steps that ended.
+    pub steps: u64,
     /// Greatest delay of a step's end behind its due time, seconds of real time.
     pub lag_max_s: f64,
     /// Mean of that delay, seconds of real time.
@@ -211,6 +213,7 @@ impl SimHandle {
             cache_hits: counters.cache_hits,
             generation_tokens: counters.generation_tokens,
             preemptions: counters.preemptions,
+            steps: counters.steps,
             lag_max_s: recorder.lag_max.as_secs_f64(),
             lag_mean_s: recorder.lag_mean_s(),
         }

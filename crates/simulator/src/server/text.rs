@@ -9,8 +9,10 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 /// Bytes of text in a token.
 pub(super) const TOKEN_BYTES: usize = 4;
 
-const CONSONANTS: &[u8; 16] = b"bcdfghklmnprstvz";
+/// Letters that a token starts with, goes on with and ends with: few enough to spell no insult.
+const ONSETS: &[u8; 10] = b"bdlmnrstvz";
 const VOWELS: &[u8; 5] = b"aeiou";
+const CODAS: &[u8; 5] = b"lmnrs";
 
 /// The token at `index` of the output with this seed: a space and three letters.
 pub(super) fn token(seed: u64, index: u32) -> [u8; TOKEN_BYTES] {
@@ -19,12 +21,7 @@ pub(super) fn token(seed: u64, index: u32) -> [u8; TOKEN_BYTES] {
         let at = (draw >> shift) as usize % letters.len();
         letters.get(at).copied().unwrap_or(b'a')
     };
-    [
-        b' ',
-        pick(CONSONANTS, 0),
-        pick(VOWELS, 16),
-        pick(CONSONANTS, 32),
-    ]
+    [b' ', pick(ONSETS, 0), pick(VOWELS, 16), pick(CODAS, 32)]
 }
 
 /// Appends the tokens of `range` to `out`.

@@ -102,7 +102,8 @@ async fn a_response_stream_numbers_its_events() {
     }
     assert_eq!(events[0]["type"], "response.created");
     let last = events.last().expect("events");
-    assert_eq!(last["type"], "response.incomplete");
+    assert_eq!(last["type"], "response.completed");
+    assert_eq!(last["response"]["status"], "incomplete");
     assert_eq!(
         last["response"]["output"][0]["content"][0]["text"],
         text(&events, "/delta")

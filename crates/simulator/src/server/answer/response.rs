@@ -167,10 +167,7 @@ impl Frames for ResponseFrames {
         let done = json!({"output_index": 0, "item": item});
         self.emit(out, "response.output_item.done", done);
         let response = with_usage(self.response(status, &[item]), usage);
-        self.emit(
-            out,
-            &format!("response.{status}"),
-            json!({"response": response}),
-        );
+        // As vLLM does, also when the response says that it is incomplete.
+        self.emit(out, "response.completed", json!({"response": response}));
     }
 }
