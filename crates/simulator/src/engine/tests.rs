@@ -190,11 +190,14 @@ fn a_decode_without_a_block_preempts_the_youngest_which_keeps_its_tokens() {
     let mut engine = Engine::new(config(ROW, 16, 10));
     let old = engine.submit(0, submission(1, 64, 80)).expect("taken");
     let young = engine.submit(0, submission(2, 64, 80)).expect("taken");
+    // Fits only when the young one is done: what was preempted goes ahead of what waits.
+    let waiting = engine.submit(1, submission(3, 112, 1)).expect("taken");
     let events = drain(&mut engine);
     let (old, young) = (summary(&events, old), summary(&events, young));
     assert_eq!((old.preemptions, old.output_tokens), (0, 80));
     assert_eq!((young.preemptions, young.output_tokens), (1, 80));
     assert!(young.finished > old.finished);
+    assert!(summary(&events, waiting).scheduled >= Some(young.finished));
     let indices: Vec<u32> = events
         .iter()
         .filter_map(|event| match event {
@@ -202,7 +205,7 @@ fn a_decode_without_a_block_preempts_the_youngest_which_keeps_its_tokens() {
             _ => None,
         })
         .collect();
-    assert_eq!(indices.len(), 160);
+    assert_eq!(indices.len(), 161);
     assert_eq!(engine.counters().preemptions, 1);
     assert_eq!(engine.used_blocks(), 0);
 }
@@ -279,47 +282,30 @@ fn an_adapter_loads_for_its_request_only() {
 
 #[test]
 fn distinct_adapters_lengthen_the_step() {
-    let time = |adapters: &[u32]| {
-        let mut config = config(ROW, 16, 1000);
-        (config.lora_load, config.lora_step_overhead) = (0, 0.1);
-        let mut engine = Engine::new(config);
-        for adapter in [0, 1] {
-            let adapter = adapters.get(adapter).map(|id| AdapterId(*id));
-            engine
-                .submit(
-                    0,
-                    Submission {
-                        adapter,
-                        ..submission(1, 32, 1)
-                    },
-                )
-                .expect("taken");
-        }
-        drain(&mut engine);
-        engine.counters().steps
-    };
-    assert_eq!([time(&[]), time(&[1, 1]), time(&[1, 2])], [1, 1, 1]);
-    let end = |adapters: [u32; 2]| {
+    let end = |adapters: [Option<u32>; 2]| {
         let mut config = config(ROW, 16, 1000);
         (config.lora_load, config.lora_step_overhead) = (0, 0.1);
         let mut engine = Engine::new(config);
         for adapter in adapters {
-            let adapter = Some(AdapterId(adapter));
-            engine
-                .submit(
-                    0,
-                    Submission {
-                        adapter,
-                        ..submission(1, 32, 1)
-                    },
-                )
-                .expect("taken");
+            let adapter = adapter.map(AdapterId);
+            let submission = Submission {
+                adapter,
+                ..submission(1, 32, 1)
+            };
+            engine.submit(0, submission).expect("taken");
         }
         engine.advance(0, &mut Vec::new());
         engine.next_event().expect("busy") as f64
     };
-    let ratio = end([1, 2]) / end([1, 1]);
-    assert!((ratio - 1.2 / 1.1).abs() < 1e-6, "{ratio}");
+    let base = end([None, None]);
+    let table = [
+        ([Some(1), None], 1.1),
+        ([Some(1), Some(1)], 1.1),
+        ([Some(1), Some(2)], 1.2),
+    ];
+    for (adapters, factor) in table {
+        assert!((end(adapters) / base - factor).abs() < 1e-6, "{adapters:?}");
+    }
 }
 
 #[test]
