@@ -147,7 +147,7 @@ impl LoadOptions {
         plan.max_in_flight = plan.max_in_flight.max(self.concurrency.unwrap_or(0));
         plan.time_scale = self.time_scale;
         plan.cancel = cancel;
-        let title = format!("load on {}", self.common.endpoints.join(", "));
+        let title = format!("load on {}", self.common.whereto());
         finish(plan, &self.common, &title, Vec::new()).await
     }
 

@@ -83,6 +83,14 @@ impl CommonOptions {
         plan.max_in_flight = self.max_in_flight;
     }
 
+    /// The endpoints in words.
+    pub(super) fn whereto(&self) -> String {
+        match self.endpoints.as_slice() {
+            [one] => one.clone(),
+            several => format!("{} endpoints, round robin", several.len()),
+        }
+    }
+
     pub(super) fn header_map(&self) -> HeaderMap {
         self.headers
             .iter()

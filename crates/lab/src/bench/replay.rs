@@ -98,7 +98,7 @@ impl ReplayOptions {
             .file_name()
             .unwrap_or(self.trace.as_os_str())
             .to_string_lossy();
-        let title = format!("replay of {file} to {}", self.common.endpoints.join(", "));
+        let title = format!("replay of {file} to {}", self.common.whereto());
         finish(plan, &self.common, &title, notes).await
     }
 

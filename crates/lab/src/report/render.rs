@@ -97,7 +97,8 @@ impl Summary {
     }
 
     fn targets(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.targets.len() < 2 {
+        // Round robin over servers that name themselves: the pods below say the same.
+        if self.targets.len() < 2 || self.pods.len() >= self.targets.len() && self.added.is_none() {
             return Ok(());
         }
         writeln!(f, "by endpoint")?;
@@ -231,19 +232,11 @@ fn tally_row(f: &mut fmt::Formatter<'_>, name: &str, tally: &TallySummary) -> fm
 }
 
 fn hits(tally: &TallySummary) -> String {
+    let tokens = tally.prompt_tokens;
     match tally.hit_rate {
-        Some(rate) => format!(
-            "{:.1} % of {} prompt tokens",
-            rate * 100.0,
-            tally.prompt_tokens
-        ),
-        None if tally.prompt_tokens > 0 => {
-            format!(
-                "not reported by the server, for {} prompt tokens",
-                tally.prompt_tokens
-            )
-        }
-        None => "not reported by the server".to_owned(),
+        Some(rate) => format!("{:.1} % of {tokens} prompt tokens", rate * 100.0),
+        // vLLM says nothing about zero hits either, so this may mean zero.
+        None => format!("none reported, for {tokens} prompt tokens"),
     }
 }
 
