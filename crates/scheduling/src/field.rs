@@ -108,25 +108,20 @@ impl Scratch {
         self.matched.clear();
         self.matched.resize(endpoints.len(), 0);
         index.longest_match(query.blocks, &self.positions, &mut self.matched);
-        self.states.clear();
-        self.states.extend(
-            endpoints
-                .iter()
-                .zip(&self.matched)
-                .map(|(endpoint, &matched)| {
-                    let cached = query.tokens_in(matched);
-                    EndpointState {
-                        signals: endpoint.signals().view(now),
-                        load: endpoint.ledger().view(),
-                        matched_blocks: matched,
-                        // Engines recompute at least the last token to produce logits.
-                        uncached_tokens: (query.prompt_tokens - cached)
-                            .max(query.prompt_tokens.min(1)),
-                        suspect: endpoint.health().is_suspect(now),
-                        draining: endpoint.health().is_draining(),
-                    }
-                }),
-        );
+        self.states
+            .resize(endpoints.len(), EndpointState::default());
+        for ((state, endpoint), &matched) in
+            self.states.iter_mut().zip(endpoints).zip(&self.matched)
+        {
+            let cached = query.tokens_in(matched);
+            state.signals = endpoint.signals().view(now);
+            state.load = endpoint.ledger().view();
+            state.matched_blocks = matched;
+            // Engines recompute at least the last token to produce logits.
+            state.uncached_tokens = (query.prompt_tokens - cached).max(query.prompt_tokens.min(1));
+            state.suspect = endpoint.health().is_suspect(now);
+            state.draining = endpoint.health().is_draining();
+        }
     }
 }
 

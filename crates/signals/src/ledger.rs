@@ -40,13 +40,19 @@ impl Load {
     /// that is expected to produce `output` tokens.
     #[must_use]
     pub fn estimate(uncached: u64, cached: u64, output: u64) -> Self {
-        let mean_context = cached as f64 + uncached as f64 / 2.0;
-        let work = uncached as f64 * (1.0 + ATTENTION_PER_TOKEN * mean_context);
         Self {
             prefill_tokens: uncached,
-            prefill_work: work.round() as u64,
+            prefill_work: Self::work(uncached, cached).round() as u64,
             total_tokens: uncached.saturating_add(cached).saturating_add(output),
         }
+    }
+
+    /// [`Load::prefill_work`] of so many tokens to compute after so many cached ones.
+    #[must_use]
+    #[inline]
+    pub fn work(uncached: u64, cached: u64) -> f64 {
+        let mean_context = cached as f64 + uncached as f64 / 2.0;
+        uncached as f64 * (1.0 + ATTENTION_PER_TOKEN * mean_context)
     }
 }
 
@@ -116,6 +122,7 @@ impl Ledger {
 
     /// Reads all sums. Not one transaction: a reservation made meanwhile may be seen in part.
     #[must_use]
+    #[inline]
     pub fn view(&self) -> LedgerView {
         LedgerView {
             requests: self.requests.load(Relaxed),

@@ -156,6 +156,7 @@ impl ServingState {
     /// a first token are added to `waiting`, those answered but not ended are added to `running`,
     /// and the prompt tokens they brought are added to the KV share. Never below zero.
     #[must_use]
+    #[inline]
     pub fn view(&self, now: Time) -> Signals {
         let updated_at = Time(self.updated_at.load(Relaxed));
         let age = (updated_at != Time::ZERO).then(|| now.saturating_since(updated_at));

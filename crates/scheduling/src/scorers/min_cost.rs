@@ -198,7 +198,6 @@ impl MinCost {
     }
 
     fn cost(&self, context: &Context<'_>, index: u32) -> f32 {
-        let query = context.field.query;
         let EndpointState {
             signals,
             load,
@@ -206,22 +205,25 @@ impl MinCost {
             ..
         } = context.field.state(index);
         let pace = context.pace_of(load.pace);
-        let cached = query.prompt_tokens.saturating_sub(*uncached_tokens);
-        let own = Load::estimate(*uncached_tokens, cached, 0);
-        let prefill = pace.seconds(1, own.prefill_work);
-        let mut queue = pace.seconds(load.before_first_token, load.prefill_work);
+        let cached = context
+            .field
+            .query
+            .prompt_tokens
+            .saturating_sub(*uncached_tokens);
+        let prefill = pace.seconds(1.0, Load::work(*uncached_tokens, cached) as f32);
+        let before_first_token = real(load.before_first_token);
+        let mut queue = pace.seconds(before_first_token, real(load.prefill_work));
         let mut admission = 0.0;
         if signals.fresh {
             let waiting = signals.corrected.waiting as f32;
-            let own_waiting = load.before_first_token as f32;
-            let others = (waiting - own_waiting).max(0.0);
-            queue += others * (pace.per_request_secs + pace.per_work_secs * context.work);
-            let capacity = signals.kv_capacity_tokens() as f32;
+            let others = (waiting - before_first_token).max(0.0);
+            queue += pace.seconds(others, others * context.work);
+            let capacity = real(signals.kv_capacity_tokens());
             if capacity > 0.0 {
                 // What waits has no space yet, and is in line before this request.
-                let share_waiting = (waiting / own_waiting.max(1.0)).min(1.0);
-                let in_line = load.prefill_tokens as f32 * share_waiting;
-                let need = in_line + *uncached_tokens as f32 + context.output;
+                let share_waiting = (waiting / before_first_token.max(1.0)).min(1.0);
+                let in_line = real(load.prefill_tokens) * share_waiting;
+                let need = in_line + real(*uncached_tokens) + context.output;
                 let missing = (signals.scraped.kv_usage + need / capacity - 1.0).max(0.0);
                 admission = self.parameters.kv_wait_secs * missing;
             }
@@ -229,7 +231,7 @@ impl MinCost {
         let wait = queue + prefill + admission + self.adapter_wait(context, index);
         let harm = prefill * context.crowding;
         wait * (1.0 + context.rate * harm)
-            + self.parameters.decode_weight * load.decoding() as f32 * harm
+            + self.parameters.decode_weight * real(load.decoding()) * harm
     }
 
     fn adapter_wait(&self, context: &Context<'_>, index: u32) -> f32 {
@@ -244,6 +246,12 @@ impl MinCost {
             AdapterState::Full => 2.0 * self.parameters.adapter_load_secs,
         }
     }
+}
+
+/// A count as a number. Counts here stay far below 2^63, and the signed conversion is one
+/// instruction where the unsigned one is a branch.
+fn real(count: u64) -> f32 {
+    count as i64 as f32
 }
 
 /// Whether an endpoint has requests for the target model as an adapter. Only then is it known to

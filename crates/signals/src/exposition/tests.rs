@@ -218,6 +218,11 @@ fn one_bad_sample_does_not_spoil_the_rest() {
 }
 
 proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config {
+        failure_persistence: None,
+        ..Default::default()
+    })]
+
     #[test]
     fn never_panics(text in "(vllm:(num_requests_waiting|lora_requests_info)[{}a\"\\\\=, .0-9]{0,30}\n?){0,4}") {
         let _ = read(None, text.as_bytes());

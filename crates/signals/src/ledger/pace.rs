@@ -36,10 +36,11 @@ impl Default for PrefillPace {
 }
 
 impl PrefillPace {
-    /// Seconds of prefill for `requests` requests with `work` in total.
+    /// Seconds of prefill for so many requests with so much work in total.
     #[must_use]
-    pub fn seconds(&self, requests: u64, work: u64) -> f32 {
-        self.per_request_secs * requests as f32 + self.per_work_secs * work as f32
+    #[inline]
+    pub fn seconds(&self, requests: f32, work: f32) -> f32 {
+        self.per_request_secs * requests + self.per_work_secs * work
     }
 }
 
