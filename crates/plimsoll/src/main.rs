@@ -1,2 +1,55 @@
-//! Placeholder.
-fn main() {}
+//! `plimsoll`: the one binary. Commands, wiring and the admin API; every rule lives in a room of its own.
+
+mod admin;
+mod bench;
+mod check;
+mod cli;
+mod clock;
+mod demo;
+mod house;
+mod limits;
+mod sim;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Bench, Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    cli::start_logging(&cli);
+    limits::raise_open_files();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!(
+                "plimsoll: cannot start: {error}; too few threads or file handles may be allowed here"
+            );
+            return ExitCode::FAILURE;
+        }
+    };
+    let done = runtime.block_on(async {
+        match cli.command {
+            Command::Demo(options) => demo::run(options).await,
+            Command::Up(options) => up::run(*options).await,
+            Command::Check(options) => check::run(&options),
+            Command::Sim(options) => sim::run(options).await,
+            Command::Bench(Bench::Replay(options)) => bench::replay(options).await,
+            Command::Bench(Bench::Load(options)) => bench::load(options).await,
+        }
+    });
+    // Streams that outlived the drain must not keep the process.
+    runtime.shutdown_background();
+    match done {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("plimsoll: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

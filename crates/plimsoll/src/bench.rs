@@ -1,0 +1,46 @@
+//! `plimsoll bench`: runs the lab's load side until it is done or Ctrl-C is pressed.
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use lab::bench::{Finished, LoadOptions, ReplayOptions};
+use tokio_util::sync::CancellationToken;
+
+type Outcome = Result<ExitCode, Box<dyn Error>>;
+
+pub(crate) async fn replay(options: ReplayOptions) -> Outcome {
+    options
+        .run(until_interrupted())
+        .await
+        .map(|finished| report(&finished))
+        .map_err(Into::into)
+}
+
+pub(crate) async fn load(options: LoadOptions) -> Outcome {
+    options
+        .run(until_interrupted())
+        .await
+        .map(|finished| report(&finished))
+        .map_err(Into::into)
+}
+
+fn report(finished: &Finished) -> ExitCode {
+    println!("{}", finished.text);
+    if finished.is_clean() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// Cancelled at the first Ctrl-C: the run stops and reports what it has.
+fn until_interrupted() -> CancellationToken {
+    let token = CancellationToken::new();
+    let cancel = token.clone();
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            cancel.cancel();
+        }
+    });
+    token
+}
