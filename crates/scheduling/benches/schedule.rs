@@ -82,14 +82,13 @@ fn fleet(count: u32, holders: impl Fn(u32) -> u64) -> Fleet {
     let index = PrefixIndex::new(7);
     let prompt = conversation(0, PROMPT_BLOCKS);
     for endpoint in 0..count {
-        let mut session = u64::from(endpoint) * 1_000 + 1;
         // Ten conversations that grew in turns.
-        for _ in 0..10 {
+        let first = u64::from(endpoint) * 1_000 + 1;
+        for session in first..first + 10 {
             for turn in 1..=8 {
                 let blocks = conversation(session, SYSTEM_BLOCKS + turn * TURN_BLOCKS);
                 index.store(endpoint, ENDPOINT_BLOCKS, &blocks);
             }
-            session += 1;
         }
         index.store(
             endpoint,

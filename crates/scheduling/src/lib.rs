@@ -29,6 +29,6 @@ mod testing;
 pub use decision::{Candidate, Choice, Decision, Funnel, MAX_FALLBACKS, ScheduleError};
 pub use field::{EndpointState, Field, Query, Scratch};
 pub use plugin::{Filter, Picker, Plugin, Reads, Scorer};
-pub use prefix::{Positions, PrefixIndex};
+pub use prefix::{HitReport, Positions, PrefixIndex};
 pub use profile::Profile;
 pub use registry::{ConfigError, Factory, ParameterError, PluginSpec, ProfileSpec, Registry};

@@ -14,6 +14,7 @@ mod hashing;
 mod lru;
 mod positions;
 mod tree;
+mod trust;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -21,9 +22,11 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 
 use signals::Endpoint;
 use tree::Tree;
+use trust::{Lesson, Trust};
 
 use hashing::Keyed;
 pub use positions::Positions;
+pub use trust::HitReport;
 
 /// Independent trees; a prompt's first block decides which. Prompts of different models or
 /// tenants never share a first block, so they spread.
@@ -37,6 +40,7 @@ const CAPACITY_TOKENS_UNKNOWN: u64 = 400_000;
 struct Usage {
     blocks: AtomicU64,
     capacity: AtomicU32,
+    trust: Trust,
     /// Per shard, when the endpoint's least recently used run there was last used.
     oldest: [AtomicU64; SHARDS],
     evicting: Mutex<()>,
@@ -47,6 +51,7 @@ impl Default for Usage {
         Self {
             blocks: AtomicU64::new(0),
             capacity: AtomicU32::new(0),
+            trust: Trust::default(),
             oldest: [const { AtomicU64::new(u64::MAX) }; SHARDS],
             evicting: Mutex::new(()),
         }
@@ -112,10 +117,11 @@ impl PrefixIndex {
     /// Leave out a last block that is not full (see [`crate::Query::full_blocks`]): engines do not
     /// cache it, and the next turn of the conversation has another block in its place.
     pub fn store(&self, endpoint: u32, capacity_blocks: u32, blocks: &[u64]) {
-        let blocks = &blocks[..blocks.len().min(capacity_blocks as usize)];
-        let Some(&first) = blocks.first() else { return };
         let usage = self.usage_of(endpoint);
         usage.capacity.store(capacity_blocks, Relaxed);
+        let capacity = usage.trust.scale(capacity_blocks);
+        let blocks = &blocks[..blocks.len().min(capacity as usize)];
+        let Some(&first) = blocks.first() else { return };
         let shard = self.shard_of(first);
         let now = self.clock.fetch_add(1, Relaxed);
         {
@@ -124,24 +130,43 @@ impl PrefixIndex {
             usage.oldest[shard].store(tree.oldest(endpoint), Relaxed);
             usage.blocks.fetch_add(added, Relaxed);
         }
-        self.make_room(endpoint, &usage, u64::from(capacity_blocks));
+        self.make_room(endpoint, &usage, u64::from(capacity));
     }
 
-    /// The endpoint reported that it really had the first `actual_blocks` of a prompt: more than
-    /// that is forgotten, and what was not known is learned.
-    pub fn correct(&self, endpoint: u32, blocks: &[u64], actual_blocks: u32) {
+    /// The endpoint does not hold more than the first `keep_blocks` of a prompt: takes back a
+    /// [`PrefixIndex::store`] when the request never reached the endpoint, with what it was
+    /// believed to hold before.
+    pub fn forget_after(&self, endpoint: u32, blocks: &[u64], keep_blocks: u32) {
         let Some(&first) = blocks.first() else { return };
         let usage = self.usage_of(endpoint);
         let shard = self.shard_of(first);
-        let held = self.read(shard).held(endpoint, blocks);
-        let actual = (actual_blocks as usize).min(blocks.len());
-        if held > actual {
-            let mut tree = self.write(shard);
-            let removed = tree.truncate(endpoint, blocks, actual);
-            usage.oldest[shard].store(tree.oldest(endpoint), Relaxed);
-            usage.blocks.fetch_sub(removed, Relaxed);
-        } else if held < actual {
-            self.store(endpoint, usage.capacity.load(Relaxed), &blocks[..actual]);
+        let mut tree = self.write(shard);
+        let removed = tree.truncate(endpoint, blocks, keep_blocks as usize);
+        usage.oldest[shard].store(tree.oldest(endpoint), Relaxed);
+        usage.blocks.fetch_sub(removed, Relaxed);
+    }
+
+    /// Learns from an answer how much of the prompt the endpoint really had when the request
+    /// reached it. The prompt itself it holds by now in any case; what is learned is how far to
+    /// trust the picture of everything else, see [`HitReport`].
+    pub fn learn(&self, endpoint: u32, report: &HitReport) {
+        if self.usage_of(endpoint).trust.learn(report) == Lesson::CacheLost {
+            self.remove_endpoint(endpoint);
+        }
+    }
+
+    /// The endpoint really had the first `actual_blocks` of a prompt, or more. Never forgets
+    /// anything: a server reports what it had before it computed the rest, and now it has it all.
+    /// What a wrong guess tells is for [`PrefixIndex::learn`].
+    pub fn correct(&self, endpoint: u32, blocks: &[u64], actual_blocks: u32) {
+        let actual = &blocks[..blocks.len().min(actual_blocks as usize)];
+        let Some(&first) = actual.first() else { return };
+        if self.read(self.shard_of(first)).held(endpoint, actual) < actual.len() {
+            self.store(
+                endpoint,
+                self.usage_of(endpoint).capacity.load(Relaxed),
+                actual,
+            );
         }
     }
 

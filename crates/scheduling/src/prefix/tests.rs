@@ -39,12 +39,12 @@ struct Naive {
 
 impl Naive {
     fn store(&mut self, endpoint: u32, capacity: usize, prompt: &[u8]) {
+        self.capacity.insert(endpoint, capacity);
         let prompt = &prompt[..prompt.len().min(capacity)];
         if prompt.is_empty() {
             return;
         }
         self.clock += 1;
-        self.capacity.insert(endpoint, capacity);
         let holds = self.holds.entry(endpoint).or_default();
         for length in 1..=prompt.len() {
             holds.insert(prompt[..length].to_vec(), self.clock);
@@ -67,16 +67,17 @@ impl Naive {
             .count()
     }
 
+    fn forget_after(&mut self, endpoint: u32, prompt: &[u8], keep: usize) {
+        if let (Some(wrong), Some(holds)) = (prompt.get(..=keep), self.holds.get_mut(&endpoint)) {
+            holds.retain(|key, _| !key.starts_with(wrong));
+        }
+    }
+
     fn correct(&mut self, endpoint: u32, prompt: &[u8], actual: usize) {
-        let held = self.matched(endpoint, prompt);
-        let actual = actual.min(prompt.len());
-        if held > actual {
-            let wrong = prompt[..=actual].to_vec();
-            let holds = self.holds.get_mut(&endpoint).unwrap();
-            holds.retain(|key, _| !key.starts_with(&wrong));
-        } else if held < actual {
+        let actual = &prompt[..actual.min(prompt.len())];
+        if self.matched(endpoint, actual) < actual.len() {
             let capacity = self.capacity.get(&endpoint).copied().unwrap_or(0);
-            self.store(endpoint, capacity, &prompt[..actual]);
+            self.store(endpoint, capacity, actual);
         }
     }
 
@@ -143,6 +144,7 @@ enum Act {
     Store(u32, usize, Vec<u8>),
     Match(Vec<u8>),
     Correct(u32, Vec<u8>, usize),
+    ForgetAfter(u32, Vec<u8>, usize),
     Remove(u32),
 }
 
@@ -152,7 +154,8 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     let act = prop_oneof![
         6 => (0..4u32, 0..25usize, prompt()).prop_map(|(e, cap, p)| Act::Store(e, cap, p)),
         3 => prompt().prop_map(Act::Match),
-        2 => (0..4u32, prompt(), 0..13usize).prop_map(|(e, p, n)| Act::Correct(e, p, n)),
+        1 => (0..4u32, prompt(), 0..13usize).prop_map(|(e, p, n)| Act::Correct(e, p, n)),
+        2 => (0..4u32, prompt(), 0..13usize).prop_map(|(e, p, n)| Act::ForgetAfter(e, p, n)),
         1 => (0..4u32).prop_map(Act::Remove),
     ];
     vec(act, 0..60)
@@ -180,6 +183,10 @@ proptest! {
                 Act::Correct(endpoint, prompt, actual) => {
                     index.correct(endpoint, &chain(&prompt), actual as u32);
                     naive.correct(endpoint, &prompt, actual);
+                }
+                Act::ForgetAfter(endpoint, prompt, keep) => {
+                    index.forget_after(endpoint, &chain(&prompt), keep as u32);
+                    naive.forget_after(endpoint, &prompt, keep);
                 }
                 Act::Remove(endpoint) => {
                     index.remove_endpoint(endpoint);
@@ -295,7 +302,7 @@ fn threads_keep_it_whole() {
                         assert!(matched <= 6);
                     }
                     if turn % 50 == 0 {
-                        index.correct(turn % 3, &prompt, 2);
+                        index.forget_after(turn % 3, &prompt, 2);
                     }
                     if turn % 200 == 0 {
                         index.remove_endpoint(1);
@@ -318,4 +325,99 @@ fn threads_keep_it_whole() {
     }
     index.retain_endpoints(|_| false);
     assert_eq!((index.len(), index.read(0).blocks), (0, 0));
+}
+
+/// A server whose real cache is another than it says: least recently used conversations go.
+struct RealCache {
+    blocks: usize,
+    /// Conversation and its length, newest last.
+    held: Vec<(u64, usize)>,
+}
+
+impl RealCache {
+    /// Serves a prompt and returns how many of its blocks were there.
+    fn serve(&mut self, conversation: u64, length: usize) -> usize {
+        let place = self.held.iter().position(|held| held.0 == conversation);
+        let had = place
+            .map_or(0, |place| self.held.remove(place).1)
+            .min(length);
+        self.held.push((conversation, length));
+        while self.held.iter().map(|held| held.1).sum::<usize>() > self.blocks {
+            self.held.remove(0);
+        }
+        had
+    }
+}
+
+/// Mean error of the predicted share of hits over the second half of a run.
+fn prediction_error(real_blocks: usize, told_blocks: u32, learns: bool) -> f64 {
+    let index = PrefixIndex::new(1);
+    let all = endpoints(1);
+    let mut real = RealCache {
+        blocks: real_blocks,
+        held: Vec::new(),
+    };
+    let (mut error, mut asked, mut draw) = (0i64, 0, 1u64);
+    for turn in 0..4_000 {
+        draw = draw
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        // Some conversations are asked for more often than others.
+        let spread = ((draw >> 33) % 60) * ((draw >> 45) % 60) / 30;
+        let prompt: Vec<u64> = (1..=20).map(|block| (spread + 1) << 32 | block).collect();
+        let predicted = matches(&index, &all, &prompt)[0];
+        let had = real.serve(spread, 20);
+        index.store(0, told_blocks, &prompt);
+        if turn >= 2_000 {
+            error += i64::from(predicted) - had as i64;
+            asked += 20;
+        }
+        if learns {
+            let report = HitReport {
+                predicted_blocks: predicted,
+                total_blocks: 20,
+                cached_tokens: had as u64 * 70,
+                prompt_tokens: 20 * 70,
+            };
+            index.learn(0, &report);
+        }
+    }
+    error as f64 / f64::from(asked)
+}
+
+#[test]
+fn capacity_is_learned_from_real_hits() {
+    for (real, told) in [(400, 400u32), (400, 1_000), (600, 450)] {
+        let learned = prediction_error(real, told, true);
+        let blind = prediction_error(real, told, false);
+        assert!(
+            learned.abs() < 0.03,
+            "{real} {told}: {learned}, without learning {blind}"
+        );
+        if told as usize > real {
+            assert!(blind > 0.1, "{real} {told}: {blind}");
+        }
+    }
+}
+
+#[test]
+fn a_restarted_server_is_noticed() {
+    let index = PrefixIndex::new(1);
+    let all = endpoints(1);
+    for conversation in 0..20u8 {
+        index.store(0, 1_000, &chain(&[conversation, 1, 2, 3, 4, 5]));
+    }
+    let lost = |cached_tokens| HitReport {
+        predicted_blocks: 6,
+        total_blocks: 6,
+        cached_tokens,
+        prompt_tokens: 384,
+    };
+    for cached in [0, 0, 0, 384, 0, 0, 0] {
+        index.learn(0, &lost(cached));
+    }
+    assert_eq!(index.len(), 120, "a miss now and then is no restart");
+    index.learn(0, &lost(0));
+    assert!(index.is_empty());
+    assert_eq!(matches(&index, &all, &chain(&[1, 1, 2])), [0]);
 }
