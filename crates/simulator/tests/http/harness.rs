@@ -64,9 +64,14 @@ impl Server {
             .expect("a valid request")
     }
 
+    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Response<Incoming> {
+        let answer = tokio::time::timeout(PATIENCE, self.client.request(request)).await;
+        answer.expect("an answer in time").expect("an answer")
+    }
+
     pub(crate) async fn open(&self, path: &str, body: &Value) -> Response<Incoming> {
         let request = self.request(Method::POST, path, &body.to_string());
-        self.client.request(request).await.expect("an answer")
+        self.send(request).await
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> (StatusCode, Value) {
@@ -76,12 +81,12 @@ impl Server {
 
     pub(crate) async fn post_text(&self, path: &str, body: &str) -> (StatusCode, String) {
         let request = self.request(Method::POST, path, body);
-        read(self.client.request(request).await.expect("an answer")).await
+        read(self.send(request).await).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> (StatusCode, String) {
         let request = self.request(Method::GET, path, "");
-        read(self.client.request(request).await.expect("an answer")).await
+        read(self.send(request).await).await
     }
 
     /// The data of all events of a streamed answer.
@@ -115,10 +120,9 @@ impl Server {
 
 pub(crate) async fn read(response: Response<Incoming>) -> (StatusCode, String) {
     let status = response.status();
-    let bytes = response
-        .into_body()
-        .collect()
-        .await
+    let body = tokio::time::timeout(PATIENCE, response.into_body().collect()).await;
+    let bytes = body
+        .expect("a body in time")
         .expect("a whole body")
         .to_bytes();
     (status, String::from_utf8(bytes.to_vec()).expect("text"))
