@@ -39,3 +39,6 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
         Ok(total)
     }
 }
+
+#[cfg(test)]
+mod tests;

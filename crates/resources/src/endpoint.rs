@@ -200,3 +200,6 @@ fn parse_labels(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -111,3 +111,6 @@ impl fmt::Display for Hostname {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

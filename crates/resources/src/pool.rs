@@ -142,3 +142,6 @@ pub struct RewriteTarget {
     /// Relative share; 0 where the manifest gives none.
     pub weight: u32,
 }
+
+#[cfg(test)]
+mod tests;

@@ -87,7 +87,7 @@ fn syntax_errors_have_a_line() {
         ("a: 1\nb: [1,\n", 2),
         ("a: 1\n  b: 2\n", 2),
         ("a: 1\nb: 2\na: 3\n", 3),
-        ("a: 'x\n", 2),
+        ("a: 'x\n", 1),
         ("a: *nowhere\n", 1),
     ] {
         let error = parse(text).expect_err(text);

@@ -1,0 +1,133 @@
+use super::{GATEWAY, POOL, show};
+use crate::{
+    BackendTarget, EndpointSpec, ListenerProtocol, ObjectName, Options, PathMatch, Problem,
+    Snapshot, Source, build,
+};
+
+fn endpoint(flag: &str) -> EndpointSpec {
+    EndpointSpec::parse_flag(flag).expect("flag")
+}
+
+fn with_flags(text: &str, flags: &[&str]) -> (Snapshot, Vec<Problem>) {
+    let options = Options {
+        default_listen_port: 8080,
+        endpoints: flags.iter().map(|flag| endpoint(flag)).collect(),
+    };
+    build(&[Source::new("t.yaml", text)], &options)
+}
+
+fn pool_of(snapshot: &Snapshot) -> ObjectName {
+    let rule = &snapshot.listeners[0].routes[0].route.rules[0];
+    assert!(matches!(&rule.matches[0].path, PathMatch::Prefix(prefix) if prefix.is_empty()));
+    match &rule.backends[0].target {
+        BackendTarget::Pool(pool) => pool.name.clone(),
+        other => panic!("not a pool: {other:?}"),
+    }
+}
+
+#[test]
+fn endpoints_alone_make_a_whole_gateway() {
+    let (snapshot, problems) = with_flags("", &["http://10.0.0.2:8000", "http://10.0.0.1:8000"]);
+    assert!(problems.is_empty(), "{}", show(&problems));
+    let listener = &snapshot.listeners[0];
+    assert_eq!(
+        (listener.port, listener.protocol),
+        (8080, ListenerProtocol::Http)
+    );
+    assert_eq!(listener.gateway.to_string(), "default/plimsoll");
+    assert_eq!(pool_of(&snapshot).to_string(), "default/default");
+    let pool = snapshot.pools.values().next().expect("pool");
+    let names: Vec<&str> = pool
+        .endpoints
+        .iter()
+        .map(|endpoint| &*endpoint.name)
+        .collect();
+    assert_eq!(names, ["default/10.0.0.1:8000", "default/10.0.0.2:8000"]);
+}
+
+#[test]
+fn an_endpoint_file_and_objectives_join_that_pool() {
+    let text = "endpoints: [{name: a, address: 10.0.0.1, port: '8000'}]\n---\n\
+        apiVersion: llm-d.ai/v1alpha2\nkind: InferenceObjective\nmetadata: {name: gold}\nspec: {poolRef: {name: default}, priority: 5}\n";
+    let (snapshot, problems) = with_flags(text, &[]);
+    assert!(problems.is_empty(), "{}", show(&problems));
+    let pool = &snapshot.pools[&pool_of(&snapshot)];
+    assert_eq!((pool.endpoints.len(), pool.priority(Some("gold"))), (1, 5));
+}
+
+#[test]
+fn one_pool_without_routes_takes_everything() {
+    let (snapshot, problems) = with_flags(POOL, &["http://h:1,labels=app=vllm"]);
+    assert!(problems.is_empty(), "{}", show(&problems));
+    assert_eq!(pool_of(&snapshot).to_string(), "default/pool");
+    assert_eq!(snapshot.pools[&pool_of(&snapshot)].endpoints.len(), 1);
+}
+
+#[test]
+fn endpoints_that_no_pool_selects_are_a_warning() {
+    let (snapshot, problems) = with_flags(
+        POOL,
+        &[
+            "http://h:1,labels=app=other",
+            "http://h:2,name=n/x,labels=app=vllm",
+        ],
+    );
+    assert_eq!(snapshot.pools[&pool_of(&snapshot)].endpoints.len(), 0);
+    assert_eq!(problems.len(), 2, "{}", show(&problems));
+    assert!(problems.iter().all(|problem| !problem.is_error()));
+    assert!(problems[0].to_string().starts_with(
+        "--endpoint: no InferencePool of namespace default selects endpoint default/h:1"
+    ));
+}
+
+#[test]
+fn several_pools_need_a_route() {
+    let text = format!("{POOL}---\n{}", POOL.replace("name: pool", "name: other"));
+    let (_, problems) = with_flags(&text, &[]);
+    assert_eq!(problems.len(), 1, "{}", show(&problems));
+    assert!(
+        problems[0].is_error()
+            && problems[0]
+                .message
+                .contains("write a Gateway and an HTTPRoute")
+    );
+}
+
+#[test]
+fn nothing_to_serve_is_an_error() {
+    let (_, problems) = with_flags("", &[]);
+    assert!(
+        problems.len() == 1 && problems[0].is_error(),
+        "{}",
+        show(&problems)
+    );
+    let (_, problems) = with_flags("a: [", &[]);
+    assert!(problems.iter().all(|problem| problem.is_error()));
+}
+
+#[test]
+fn a_gateway_or_route_ends_the_making_up() {
+    let (snapshot, _) = with_flags(GATEWAY, &["http://h:1"]);
+    assert_eq!(snapshot.listeners.len(), 1);
+    assert_eq!(
+        (
+            snapshot.listeners[0].port,
+            snapshot.listeners[0].routes.len()
+        ),
+        (80, 0)
+    );
+    assert_eq!(
+        snapshot.pools.len(),
+        1,
+        "the pool is there for routes to name"
+    );
+    let (_, problems) = with_flags(
+        &super::route("[{backendRefs: [{name: s, port: 1}]}]"),
+        &["http://h:1"],
+    );
+    assert!(
+        problems
+            .iter()
+            .any(|problem| problem.is_error() && problem.message.contains("no Gateway"))
+    );
+}
