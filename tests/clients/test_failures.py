@@ -49,8 +49,11 @@ def test_sdks_retry_a_503_until_the_servers_are_back(stack):
 def test_sdks_wait_out_a_429(stack):
     sims = stack.sims(1)
     gateway = stack.gateway(sims.urls, "--max-requests", "1")
-    held = openai_client(gateway).chat.completions.create(model=MODEL, messages=MESSAGES, max_tokens=4000, stream=True)
-    next(iter(held))
+    held = openai_client(gateway).chat.completions.create(
+        model=MODEL, messages=MESSAGES, max_tokens=4000, stream=True, extra_body={"ignore_eos": True}
+    )
+    events = iter(held)
+    next(events)
     with pytest.raises(openai.RateLimitError) as raised:
         openai_client(gateway).chat.completions.create(model=MODEL, messages=MESSAGES, max_tokens=2)
     assert raised.value.code == "too_many_requests"
@@ -130,7 +133,7 @@ def test_killing_a_server_under_load_loses_no_request_without_a_first_byte(stack
 def test_sigterm_lets_streams_finish_and_refuses_new_ones(stack):
     sims = stack.sims(1)
     gateway = stack.gateway(sims.urls)
-    stream = openai_client(gateway).chat.completions.create(model=MODEL, messages=MESSAGES, max_tokens=100, stream=True)
+    stream = openai_client(gateway).chat.completions.create(model=MODEL, messages=MESSAGES, max_tokens=100, stream=True, extra_body={"ignore_eos": True})
     events = iter(stream)
     next(events)
     gateway.process.terminate()

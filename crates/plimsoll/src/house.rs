@@ -146,11 +146,6 @@ impl House {
         })
     }
 
-    /// Counters of scraping.
-    pub(crate) fn scrape_stats(&self) -> &collect::ScrapeStats {
-        self.scraper.stats()
-    }
-
     /// Puts a snapshot in force: memberships first, so that its routes find their endpoints, then routes, then ports.
     ///
     /// # Errors
