@@ -50,7 +50,7 @@ type EndpointGauge = (
 
 const ENDPOINT_GAUGES: [EndpointGauge; 9] = [
     (
-        "plimsoll_endpoint_waiting_requests",
+        "endpoint_waiting_requests",
         "Requests waiting at the model server, as scraped",
         |endpoint, now| {
             endpoint
@@ -61,7 +61,7 @@ const ENDPOINT_GAUGES: [EndpointGauge; 9] = [
         },
     ),
     (
-        "plimsoll_endpoint_running_requests",
+        "endpoint_running_requests",
         "Requests running at the model server, as scraped",
         |endpoint, now| {
             endpoint
@@ -72,7 +72,7 @@ const ENDPOINT_GAUGES: [EndpointGauge; 9] = [
         },
     ),
     (
-        "plimsoll_endpoint_kv_usage_ratio",
+        "endpoint_kv_usage_ratio",
         "Share of KV blocks in use, as scraped",
         |endpoint, now| {
             endpoint
@@ -83,7 +83,7 @@ const ENDPOINT_GAUGES: [EndpointGauge; 9] = [
         },
     ),
     (
-        "plimsoll_endpoint_signal_age_seconds",
+        "endpoint_signal_age_seconds",
         "Age of the scraped signals",
         |endpoint, now| {
             endpoint
@@ -94,27 +94,27 @@ const ENDPOINT_GAUGES: [EndpointGauge; 9] = [
         },
     ),
     (
-        "plimsoll_endpoint_inflight_requests",
+        "endpoint_inflight_requests",
         "Requests this gateway has under way at the endpoint",
         |endpoint, _| Some(endpoint.ledger().view().requests as f64),
     ),
     (
-        "plimsoll_endpoint_inflight_before_first_token",
+        "endpoint_inflight_before_first_token",
         "Of those, requests without a first token yet",
         |endpoint, _| Some(endpoint.ledger().view().before_first_token as f64),
     ),
     (
-        "plimsoll_endpoint_inflight_prefill_tokens",
+        "endpoint_inflight_prefill_tokens",
         "Uncached prompt tokens sent and not yet answered by a first token",
         |endpoint, _| Some(endpoint.ledger().view().prefill_tokens as f64),
     ),
     (
-        "plimsoll_endpoint_suspect",
+        "endpoint_suspect",
         "1 while the endpoint is avoided after a failed connection",
         |endpoint, now| Some(f64::from(u8::from(endpoint.health().is_suspect(now)))),
     ),
     (
-        "plimsoll_endpoint_sleeping",
+        "endpoint_sleeping",
         "1 while the engine has put its weights away",
         |endpoint, _| Some(f64::from(u8::from(endpoint.signals().is_sleeping()))),
     ),
@@ -132,47 +132,47 @@ fn encode_process(
     let (held, capacity) = core.decisions().fill();
     for (name, help, value) in [
         (
-            "plimsoll_requests_inflight",
+            "requests_inflight",
             "Requests in the house",
             core.requests().used(),
         ),
         (
-            "plimsoll_requests_limit",
+            "requests_limit",
             "Most requests that may be in the house",
             core.requests().limit(),
         ),
         (
-            "plimsoll_body_budget_used_bytes",
+            "body_budget_used_bytes",
             "Bytes of request bodies held in memory",
             core.body_budget().used(),
         ),
         (
-            "plimsoll_body_budget_limit_bytes",
+            "body_budget_limit_bytes",
             "Most bytes of request bodies that may be held",
             core.body_budget().limit(),
         ),
         (
-            "plimsoll_request_body_limit_bytes",
+            "request_body_limit_bytes",
             "Largest request body that is read",
             core.settings().body_bytes_max,
         ),
         (
-            "plimsoll_decisions_held",
+            "decisions_held",
             "Decision records kept for /debug/decisions",
             held as u64,
         ),
         (
-            "plimsoll_decisions_limit",
+            "decisions_limit",
             "Most decision records kept",
             capacity as u64,
         ),
         (
-            "plimsoll_config_generation",
+            "config_generation",
             "Number of the configuration in force",
             config.generation(),
         ),
         (
-            "plimsoll_connections_open",
+            "connections_open",
             "Client connections and listening ports alive",
             config.connections() as u64,
         ),
@@ -181,7 +181,7 @@ fn encode_process(
     }
     let refused = ConstCounter::new(config.refused());
     let metric = encoder.encode_descriptor(
-        "plimsoll_config_refused",
+        "config_refused",
         "Configuration changes refused since the start",
         None,
         MetricType::Counter,
@@ -193,22 +193,22 @@ fn encode_pools(core: &Core, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result
     type PoolGauge = (&'static str, &'static str, fn(&lifecycle::PoolView) -> f64);
     const POOL_GAUGES: [PoolGauge; 4] = [
         (
-            "plimsoll_pool_ready_endpoints",
+            "pool_ready_endpoints",
             "Endpoints that may be picked",
             |pool| pool.state.endpoints.current().endpoints.len() as f64,
         ),
         (
-            "plimsoll_pool_not_ready_endpoints",
+            "pool_not_ready_endpoints",
             "Endpoints selected by the pool that are not ready",
             |pool| pool.resource.not_ready as f64,
         ),
         (
-            "plimsoll_prefix_index_entries",
+            "prefix_index_entries",
             "Block and endpoint pairs in the prefix index",
             |pool| pool.state.index.len() as f64,
         ),
         (
-            "plimsoll_prefix_index_bytes",
+            "prefix_index_bytes",
             "Memory of the prefix index",
             |pool| pool.state.index.bytes() as f64,
         ),
