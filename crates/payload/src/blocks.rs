@@ -103,17 +103,19 @@ impl Blocks<'_> {
         let mut used = 0;
         let mut id: Option<u32> = None;
         // Something that is no digit follows, so that the last id is completed too.
-        for &byte in slices.flatten().chain(b" ") {
-            let digit = byte.wrapping_sub(b'0');
-            if digit < 10 {
-                let so_far = id.unwrap_or(0);
-                id = Some(so_far.wrapping_mul(10).wrapping_add(u32::from(digit)));
-            } else if let Some(complete) = id.take() {
-                packed[used..used + 4].copy_from_slice(&complete.to_le_bytes());
-                used += 4;
-                if used == packed.len() {
-                    self.push(&packed);
-                    used = 0;
+        for slice in slices.chain([&b" "[..]]) {
+            for &byte in slice {
+                let digit = byte.wrapping_sub(b'0');
+                if digit < 10 {
+                    let so_far = id.unwrap_or(0);
+                    id = Some(so_far.wrapping_mul(10).wrapping_add(u32::from(digit)));
+                } else if let Some(complete) = id.take() {
+                    packed[used..used + 4].copy_from_slice(&complete.to_le_bytes());
+                    used += 4;
+                    if used == packed.len() {
+                        self.push(&packed);
+                        used = 0;
+                    }
                 }
             }
         }

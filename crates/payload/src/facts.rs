@@ -80,8 +80,8 @@ pub struct Facts {
     pub media: usize,
     /// Length of the scanned JSON body; 0 for other bodies.
     pub bytes: usize,
-    /// How to make the request ask for usage, when it does not (`include_usage` is false) and is
-    /// JSON.
+    /// How to make the request ask for usage: for streams of the APIs that have the option, when
+    /// they do not ask already.
     pub usage_edit: Option<UsageEdit>,
 }
 

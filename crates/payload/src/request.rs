@@ -101,8 +101,11 @@ impl Request {
         if !self.prompt_embeds {
             self.prompt.check(self.api)?;
         }
-        let usage_edit = self.stream_options.edit(self.object_at);
-        let include_usage = usage_edit.is_none();
+        let include_usage = self.stream_options.include_usage();
+        // Other APIs have no such option, and vLLM refuses it without a stream.
+        let has_option = matches!(self.api, Api::ChatCompletions | Api::Completions);
+        let may_ask = has_option && self.stream && !include_usage;
+        let usage_edit = may_ask.then(|| self.stream_options.edit(self.object_at));
         let mut facts = Facts {
             model,
             model_span: self.model_span,
@@ -166,15 +169,21 @@ impl Request {
 }
 
 impl StreamOptions {
-    /// The edit that makes the request ask for usage, or `None` when it does already.
-    fn edit(self, object_at: usize) -> Option<UsageEdit> {
-        let (range, text) = match self {
+    fn include_usage(&self) -> bool {
+        matches!(
+            self,
             StreamOptions::Object {
                 include_usage: Some((_, true)),
                 ..
-            } => return None,
+            }
+        )
+    }
+
+    /// The edit that makes the request ask for usage.
+    fn edit(self, object_at: usize) -> UsageEdit {
+        let (range, text) = match self {
             StreamOptions::Object {
-                include_usage: Some((span, false)),
+                include_usage: Some((span, _)),
                 ..
             } => (span, "true"),
             StreamOptions::Object {
@@ -192,7 +201,7 @@ impl StreamOptions {
                 )
             }
         };
-        Some(UsageEdit { range, text })
+        UsageEdit { range, text }
     }
 }
 

@@ -104,6 +104,13 @@ enum State {
     Done,
 }
 
+/// Reading cannot go on; [`Scanner::failed`] says why. Small, because every step may return it.
+#[derive(Debug)]
+struct Stop;
+
+/// The index of the next byte to read.
+type Step = Result<usize, Stop>;
+
 /// The scanner. One document, then [`Scanner::reset`] or drop.
 #[derive(Debug)]
 pub(crate) struct Scanner {
@@ -111,6 +118,9 @@ pub(crate) struct Scanner {
     depth: usize,
     /// One bit a level: set for objects.
     objects: [u64; MAX_DEPTH / 64],
+    /// Whether the innermost container is an object.
+    in_object: bool,
+    failed: Option<BodyError>,
     /// Document offset of the next chunk's first byte.
     offset: usize,
     /// Document offset at which the current string, number or word began.
@@ -132,6 +142,8 @@ impl Scanner {
             state: State::Start,
             depth: 0,
             objects: [0; MAX_DEPTH / 64],
+            in_object: false,
+            failed: None,
             offset: 0,
             token_at: 0,
             keep: 0,
@@ -168,6 +180,13 @@ impl Scanner {
 
     /// Reads a chunk. After an error the scanner must not be fed again.
     pub(crate) fn feed<S: Sink>(&mut self, chunk: &[u8], sink: &mut S) -> Result<(), BodyError> {
+        match self.run(chunk, sink) {
+            Ok(_) => Ok(()),
+            Err(Stop) => Err(self.failed.take().unwrap_or(BodyError::NotAnObject)),
+        }
+    }
+
+    fn run<S: Sink>(&mut self, chunk: &[u8], sink: &mut S) -> Step {
         let mut at = 0;
         while let Some(&byte) = chunk.get(at) {
             at = match self.state {
@@ -194,58 +213,80 @@ impl Scanner {
             };
         }
         self.offset += chunk.len();
-        Ok(())
+        Ok(at)
     }
 
     /// The document is complete.
     pub(crate) fn finish(&self) -> Result<(), BodyError> {
-        match self.state {
-            State::Done => Ok(()),
-            State::Start => Err(self.invalid(0, "it is empty, but must be an object")),
-            _ => Err(self.invalid(0, "it ends before the object is complete")),
-        }
+        let what = match self.state {
+            State::Done => return Ok(()),
+            State::Start => "it is empty, but must be an object",
+            _ => "it ends before the object is complete",
+        };
+        Err(BodyError::Invalid {
+            offset: self.offset,
+            what,
+        })
     }
 
-    fn invalid(&self, at: usize, what: &'static str) -> BodyError {
-        BodyError::Invalid {
+    #[cold]
+    fn fail(&mut self, error: BodyError) -> Stop {
+        self.failed = Some(error);
+        Stop
+    }
+
+    #[cold]
+    fn invalid(&mut self, at: usize, what: &'static str) -> Stop {
+        self.fail(BodyError::Invalid {
             offset: self.offset + at,
             what,
-        }
+        })
     }
 
-    fn start<S: Sink>(&mut self, at: usize, byte: u8, sink: &mut S) -> Result<usize, BodyError> {
+    fn start<S: Sink>(&mut self, at: usize, byte: u8, sink: &mut S) -> Step {
         match byte {
             b'{' => self.open(at, Container::Object, sink),
-            b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => Err(BodyError::NotAnObject),
+            b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => {
+                Err(self.fail(BodyError::NotAnObject))
+            }
             _ => Err(self.invalid(at, "expected `{`")),
         }
     }
 
-    fn after<S: Sink>(&mut self, byte: u8, at: usize, sink: &mut S) -> Result<usize, BodyError> {
-        let in_object = self.in_object();
+    fn after<S: Sink>(&mut self, byte: u8, at: usize, sink: &mut S) -> Step {
         match byte {
             b',' => {
-                self.state = if in_object {
-                    State::NextKey
-                } else {
-                    State::Value
-                };
+                self.state = self.after_comma();
                 Ok(at + 1)
             }
-            b'}' if in_object => Ok(self.close(at, sink)),
-            b']' if !in_object => Ok(self.close(at, sink)),
-            _ if in_object => Err(self.invalid(at, "expected `,` or `}` after a member")),
+            b'}' if self.in_object => Ok(self.close(at, sink)),
+            b']' if !self.in_object => Ok(self.close(at, sink)),
+            _ if self.in_object => Err(self.invalid(at, "expected `,` or `}` after a member")),
             _ => Err(self.invalid(at, "expected `,` or `]` after an element")),
         }
     }
 
-    fn value<S: Sink>(
-        &mut self,
-        chunk: &[u8],
-        at: usize,
-        byte: u8,
-        sink: &mut S,
-    ) -> Result<usize, BodyError> {
+    fn after_comma(&self) -> State {
+        if self.in_object {
+            State::NextKey
+        } else {
+            State::Value
+        }
+    }
+
+    /// A value ended before `at`. Steps over a comma that follows at once, as it mostly does.
+    #[inline]
+    fn value_done(&mut self, chunk: &[u8], at: usize) -> usize {
+        if chunk.get(at) == Some(&b',') {
+            self.state = self.after_comma();
+            at + 1
+        } else {
+            self.state = State::After;
+            at
+        }
+    }
+
+    fn value<S: Sink>(&mut self, chunk: &[u8], at: usize, byte: u8, sink: &mut S) -> Step {
         match byte {
             b'"' => {
                 let keep = sink.string(self.offset + at, self.depth);
@@ -279,27 +320,24 @@ impl Scanner {
         self.escaped = false;
     }
 
-    fn open<S: Sink>(
-        &mut self,
-        at: usize,
-        container: Container,
-        sink: &mut S,
-    ) -> Result<usize, BodyError> {
+    fn open<S: Sink>(&mut self, at: usize, container: Container, sink: &mut S) -> Step {
         let offset = self.offset + at;
         let (word, bit) = (self.depth / 64, 1 << (self.depth % 64));
         let Some(bits) = self.objects.get_mut(word) else {
-            return Err(BodyError::TooDeep {
+            return Err(self.fail(BodyError::TooDeep {
                 offset,
                 limit: MAX_DEPTH,
-            });
+            }));
         };
         self.state = match container {
             Container::Object => {
                 *bits |= bit;
+                self.in_object = true;
                 State::FirstKey
             }
             Container::Array => {
                 *bits &= !bit;
+                self.in_object = false;
                 State::FirstItem
             }
         };
@@ -311,19 +349,15 @@ impl Scanner {
     fn close<S: Sink>(&mut self, at: usize, sink: &mut S) -> usize {
         sink.close(self.offset + at + 1, self.depth);
         self.depth -= 1;
-        self.state = if self.depth == 0 {
-            State::Done
-        } else {
-            State::After
-        };
+        match self.depth.checked_sub(1) {
+            None => self.state = State::Done,
+            Some(level) => {
+                let bits = self.objects.get(level / 64).copied().unwrap_or_default();
+                self.in_object = bits >> (level % 64) & 1 == 1;
+                self.state = State::After;
+            }
+        }
         at + 1
-    }
-
-    fn in_object(&self) -> bool {
-        let level = self.depth.saturating_sub(1);
-        self.objects
-            .get(level / 64)
-            .is_some_and(|bits| bits >> (level % 64) & 1 == 1)
     }
 
     fn word_rest<S: Sink>(
@@ -332,7 +366,7 @@ impl Scanner {
         mut at: usize,
         scalar: Scalar,
         sink: &mut S,
-    ) -> Result<usize, BodyError> {
+    ) -> Step {
         let word = scalar.word();
         let mut seen = self.offset + at - self.token_at;
         while let Some(expected) = word.get(seen) {

@@ -71,28 +71,28 @@ fn asking_for_usage() {
     let ask = r#""stream_options":{"include_usage":true}"#;
     for (before, after) in [
         (
-            r#" {"model":"m","prompt":"x"}"#.to_owned(),
-            format!(r#" {{{ask},"model":"new","prompt":"x"}}"#),
+            r#" {"model":"m","stream":true,"prompt":"x"}"#.to_owned(),
+            format!(r#" {{{ask},"model":"new","stream":true,"prompt":"x"}}"#),
         ),
         (
-            r#"{"prompt":"x","stream_options":null,"model":"m"}"#.to_owned(),
-            format!(r#"{{"prompt":"x",{ask},"model":"new"}}"#),
+            r#"{"stream":true,"prompt":"x","stream_options":null,"model":"m"}"#.to_owned(),
+            format!(r#"{{"stream":true,"prompt":"x",{ask},"model":"new"}}"#),
         ),
         (
-            r#"{"prompt":"x","stream_options":[{"a":[1]}],"model":"m"}"#.to_owned(),
-            format!(r#"{{"prompt":"x",{ask},"model":"new"}}"#),
+            r#"{"stream":true,"prompt":"x","stream_options":[{"a":[1]}],"model":"m"}"#.to_owned(),
+            format!(r#"{{"stream":true,"prompt":"x",{ask},"model":"new"}}"#),
         ),
         (
-            r#"{"prompt":"x","stream_options":{ },"model":"m"}"#.to_owned(),
-            r#"{"prompt":"x","stream_options":{"include_usage":true },"model":"new"}"#.to_owned(),
+            r#"{"stream":true,"prompt":"x","stream_options":{ },"model":"m"}"#.to_owned(),
+            r#"{"stream":true,"prompt":"x","stream_options":{"include_usage":true },"model":"new"}"#.to_owned(),
         ),
         (
-            r#"{"model":"m","prompt":"x","stream_options":{"include_usage":false}}"#.to_owned(),
-            format!(r#"{{"model":"new","prompt":"x",{ask}}}"#),
+            r#"{"model":"m","stream":true,"prompt":"x","stream_options":{"include_usage":false}}"#.to_owned(),
+            format!(r#"{{"model":"new","stream":true,"prompt":"x",{ask}}}"#),
         ),
         (
-            r#"{"model":"m","prompt":"x","stream_options":{"continuous_usage_stats":true}}"#.to_owned(),
-            r#"{"model":"new","prompt":"x","stream_options":{"include_usage":true,"continuous_usage_stats":true}}"#.to_owned(),
+            r#"{"model":"m","stream":true,"prompt":"x","stream_options":{"continuous_usage_stats":true}}"#.to_owned(),
+            r#"{"model":"new","stream":true,"prompt":"x","stream_options":{"include_usage":true,"continuous_usage_stats":true}}"#.to_owned(),
         ),
     ] {
         for chunk in [1, 7, 1000] {
@@ -104,11 +104,21 @@ fn asking_for_usage() {
         }
     }
     let (body, facts) = json(
-        r#"{"prompt":"x","stream_options":{"include_usage":true}}"#,
+        r#"{"stream":true,"prompt":"x","stream_options":{"include_usage":true}}"#,
         4,
     );
     assert!(facts.include_usage);
     assert_eq!(text(&facts.rewrite(&body, None, true)), text(&body));
+    let (_, facts) = json(r#"{"prompt":"x","stream":false}"#, 4);
+    assert_eq!(facts.usage_edit, None);
+    let body = Body::from(Bytes::from_static(b"{\"stream\":true,\"messages\":[{}]}"));
+    let anthropic = read(Api::AnthropicMessages, &HeaderMap::new(), &body);
+    assert_eq!(anthropic.usage_edit, None);
+    assert!(
+        read(Api::ChatCompletions, &HeaderMap::new(), &body)
+            .usage_edit
+            .is_some()
+    );
 }
 
 #[test]

@@ -1,6 +1,9 @@
+//! Field by field; the prompt's spans and random documents have files of their own.
+
+mod prompt;
+mod random;
+
 use http::HeaderMap;
-use proptest::prelude::*;
-use serde_json::{Value, json};
 
 use super::*;
 use crate::name::MAX_NAME_BYTES;
@@ -175,231 +178,19 @@ fn options() {
     }
 }
 
-#[test]
-fn chat_prompts_are_whole_messages_after_the_tools() {
-    let body = r#"{"messages":[{"role":"system","content":"be brief"}, {"content":[{"type":"text","text":"hi"}],"role":"user"},
-        {"role":"assistant","content":null,"tool_calls":[{"id":"1","function":{"arguments":"{}"}}]}],"tools":[{"type":"function"}],"model":"m"}"#;
-    assert_eq!(
-        spans(Api::ChatCompletions, body),
-        [
-            (TOOLS, r#"[{"type":"function"}]"#.into()),
-            (MESSAGE, r#"{"role":"system","content":"be brief"}"#.into()),
-            (MESSAGE, r#"{"content":[{"type":"text","text":"hi"}],"role":"user"}"#.into()),
-            (MESSAGE, r#"{"role":"assistant","content":null,"tool_calls":[{"id":"1","function":{"arguments":"{}"}}]}"#.into()),
-        ]
-    );
-    let facts = read(Api::ChatCompletions, body);
-    assert_eq!(
-        facts.prompt_bytes,
-        facts
-            .prompt
-            .iter()
-            .map(|span| span.range.len())
-            .sum::<usize>()
-    );
-    assert_eq!(
-        facts.prompt_tokens_estimate(),
-        (facts.prompt_bytes as u64).div_ceil(4)
-    );
-}
-
-#[test]
-fn media_stand_apart() {
-    let body = r#"{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:x,AAAA","detail":"low"}},{"type":"text","text":"what?"},{"type":"input_audio","input_audio":{"data":"BBBB","format":"wav"}},{"type":"file","file":{"file_data":"CCCC"}}]}]}"#;
-    let found = spans(Api::ChatCompletions, body);
-    let media: Vec<&str> = found
-        .iter()
-        .filter(|s| s.0 == MEDIA)
-        .map(|s| &*s.1)
-        .collect();
-    assert_eq!(media, ["data:x,AAAA", "BBBB", "CCCC"]);
-    assert_eq!(
-        found.iter().map(|s| &*s.1).collect::<String>(),
-        body[13..body.len() - 2]
-    );
-    let facts = read(Api::ChatCompletions, body);
-    assert_eq!(facts.media, 3);
-    assert_eq!(facts.prompt_bytes, body.len() - 15 - 11 - 8);
-    assert_eq!(
-        facts.prompt_tokens_estimate(),
-        (facts.prompt_bytes as u64).div_ceil(4) + 3 * 225
-    );
-}
-
-#[test]
-fn what_is_a_medium() {
-    for (api, content, media) in [
-        (
-            Api::Responses,
-            r#"{"type":"input_image","image_url":"https://x/y.png"}"#,
-            1,
-        ),
-        (
-            Api::Responses,
-            r#"{"type":"input_file","file_data":"AAAA"}"#,
-            1,
-        ),
-        (Api::Responses, r#"{"type":"text","text":"data:x"}"#, 0),
-        (
-            Api::AnthropicMessages,
-            r#"{"type":"image","source":{"type":"base64","media_type":"image/png","data":"AAAA"}}"#,
-            1,
-        ),
-        (
-            Api::AnthropicMessages,
-            r#"{"type":"image","source":{"type":"url","url":"https://x"}}"#,
-            1,
-        ),
-        (
-            Api::AnthropicMessages,
-            r#"{"type":"document","source":{"type":"text","media_type":"text/plain","data":"plain"}}"#,
-            0,
-        ),
-        (
-            Api::AnthropicMessages,
-            r#"{"type":"tool_result","content":[{"type":"image","source":{"type":"base64","data":"AAAA"}}]}"#,
-            1,
-        ),
-        (
-            Api::AnthropicMessages,
-            r#"{"type":"tool_use","input":{"url":"https://x","data":"d","source":{"data":"d"}}}"#,
-            0,
-        ),
-        (
-            Api::ChatCompletions,
-            r#"{"type":"video_url","video_url":{"url":"https://x"}}"#,
-            1,
-        ),
-        (Api::ChatCompletions, r#"{"image":"https://x"}"#, 0),
-    ] {
-        let list = if api == Api::Responses {
-            "input"
-        } else {
-            "messages"
-        };
-        let body = format!("{{\"{list}\":[{{\"role\":\"user\",\"content\":[{content}]}}]}}");
-        assert_eq!(read(api, &body).media, media, "{content}");
-    }
-    let screenshot = r#"{"input":[{"type":"computer_call_output","output":{"image_url":"data:image/png;base64,AAAA"}}]}"#;
-    assert_eq!(read(Api::Responses, screenshot).media, 1);
-}
-
-#[test]
-fn cache_markers_leave_no_trace() {
-    let plain = r#"{"system":[{"type":"text","text":"s"}],"tools":[{"name":"t","input_schema":{"cache_control":1}}],"messages":[{"role":"user","content":[{"type":"text","text":"a"}, {"type":"text","text":"b"}]}]}"#;
-    let mark = r#""cache_control" : {"type":"ephemeral","ttl":["1h"]}"#;
-    let joined = |body: &str| {
-        let spans = spans(Api::AnthropicMessages, body);
-        spans.into_iter().map(|span| span.1).collect::<String>()
-    };
-    let expected = joined(plain);
-    assert!(expected.contains(r#""input_schema":{"cache_control":1}"#));
-    for (at, marked) in [
-        (r#""text":"b"}"#, format!(r#""text":"b", {mark}}}"#)),
-        (r#""text":"a"}"#, format!(r#""text":"a",{mark} }}"#)),
-        (
-            r#"{"type":"text","text":"b"}"#,
-            format!(r#"{{{mark}, "type":"text","text":"b"}}"#),
-        ),
-        (
-            r#"{"type":"text","text":"b"}"#,
-            format!(r#"{{"type":"text",{mark},"text":"b"}}"#),
-        ),
-        (r#""text":"s"}"#, format!(r#""text":"s",{mark}}}"#)),
-        (r#"{"name":"t""#, format!(r#"{{"name":"t",{mark}"#)),
-        (r#"{"role":"user""#, format!(r#"{{ {mark},"role":"user""#)),
-    ] {
-        let body = plain.replacen(at, &marked, 1);
-        assert_ne!(body, plain);
-        let found = joined(&body).replace("{ ", "{").replace(" }", "}");
-        assert_eq!(found, expected, "{marked}");
-    }
-    // A marker that is alone in its object.
-    let body = format!(r#"{{"messages":[{{"content":[{{{mark}}}]}}]}}"#);
-    assert_eq!(joined(&body), r#"{"content":[{}]}"#);
-}
-
-#[test]
-fn anthropic_billing_header_is_left_out() {
-    let body = r#"{"messages":[{"role":"user","content":"x-anthropic-billing-header: kept"}],"system":[{"type":"text","text":"x-anthropic-billing-header: v=1; h=abc;"},{"type":"text","text":"You are"}]}"#;
-    let found = spans(Api::AnthropicMessages, body);
-    assert_eq!(found[0], (SYSTEM, r#"[{"type":"text","text":"#.into()));
-    assert_eq!(
-        found[1],
-        (SYSTEM, r#"},{"type":"text","text":"You are"}]"#.into())
-    );
-    assert_eq!(found[2].0, MESSAGE);
-    assert!(found[2].1.contains("kept"));
-}
-
-#[test]
-fn texts_and_token_ids() {
-    let completion = |prompt: &str| spans(Api::Completions, &format!("{{\"prompt\":{prompt}}}"));
-    assert_eq!(completion(r#""a\"b""#), [(TEXT, "a\\\"b".into())]);
-    assert_eq!(
-        completion(r#"["ab", "c"]"#),
-        [(TEXT, "ab".into()), (TEXT, "c".into())]
-    );
-    assert_eq!(completion("[1, 22,333]"), [(IDS, "[1, 22,333]".into())]);
-    assert_eq!(
-        completion("[[1,2],[3]]"),
-        [(IDS, "[1,2]".into()), (IDS, "[3]".into())]
-    );
-    for (api, body, ids) in [
-        (Api::Completions, r#"{"prompt":[1, 22,333]}"#, 3),
-        (Api::Completions, r#"{"prompt":[[1,2],[3]]}"#, 3),
-        (Api::Embeddings, r#"{"input":[[1,2],[3,4]]}"#, 4),
-        (Api::VllmGenerate, r#"{"token_ids":[9,8]}"#, 2),
-    ] {
-        let facts = read(api, body);
-        assert_eq!(facts.token_ids, Some(ids), "{body}");
-        assert_eq!(facts.prompt_tokens_estimate(), ids as u64);
-    }
-    let body = r#"{"input":"text","instructions":"sys","tools":[]}"#;
-    assert_eq!(
-        spans(Api::Responses, body),
-        [
-            (TOOLS, "[]".into()),
-            (SYSTEM, "sys".into()),
-            (TEXT, "text".into())
-        ]
-    );
-    let body = r#"{"input":[{"role":"user","content":"x"},"bare"]}"#;
-    assert_eq!(
-        spans(Api::Responses, body),
-        [
-            (MESSAGE, r#"{"role":"user","content":"x"}"#.into()),
-            (MESSAGE, "\"bare\"".into())
-        ]
-    );
-    let body = r#"{"system":"sys","messages":[{"role":"user","content":"x"}]}"#;
-    assert_eq!(
-        spans(Api::AnthropicMessages, body)[0],
-        (SYSTEM, "sys".into())
-    );
-    let body = r#"{"items":[{"type":"message"}]}"#;
-    assert_eq!(
-        spans(Api::Conversations, body),
-        [(MESSAGE, r#"{"type":"message"}"#.into())]
-    );
-    // Bodies whose prompt is not read apart count as a whole.
-    let body = r#"{"query":"12345678","documents":[]}"#;
-    assert_eq!(read(Api::Rerank, body).prompt, []);
-    assert_eq!(
-        read(Api::Rerank, body).prompt_tokens_estimate(),
-        body.len() as u64 / 4
-    );
-}
-
-#[test]
-fn required_fields() {
-    let missing = |api, body: &str| match try_read(api, body) {
+/// The required field that a body lacks.
+fn missing(api: Api, body: &str) -> Option<&'static str> {
+    match try_read(api, body) {
         Err(BodyError::MissingField { field, .. }) => Some(field),
         other => {
             assert!(other.is_ok(), "{body}: {other:?}");
             None
         }
-    };
+    }
+}
+
+#[test]
+fn required_fields() {
     for (api, field, good, bad) in [
         (
             Api::ChatCompletions,
@@ -464,6 +255,10 @@ fn required_fields() {
             assert_eq!(missing(api, &body), Some(field), "{api:?} {value}");
         }
     }
+}
+
+#[test]
+fn what_is_not_required() {
     for api in [Api::Rerank, Api::Audio, Api::Tokenize, Api::Other] {
         assert_eq!(missing(api, "{}"), None, "{api:?}");
     }
@@ -508,111 +303,4 @@ fn the_model_is_known_as_soon_as_it_was_read() {
     assert_eq!(reader.model(), None);
     reader.feed(b"1\",\"prompt\":").unwrap();
     assert_eq!(reader.model().map(|model| &**model), Some("m1"));
-}
-
-#[test]
-fn spans_are_bounded() {
-    let many = crate::MAX_PROMPT_SPANS + 100;
-    let body = format!("{{\"prompt\":[{}]}}", vec!["\"ab\""; many].join(","));
-    let facts = read_chunks(Api::Completions, body.as_bytes(), 1000).unwrap();
-    assert_eq!(facts.prompt.len(), crate::MAX_PROMPT_SPANS);
-    assert_eq!(facts.prompt.last().unwrap().range.end, body.len() - 3);
-}
-
-/// A request that has some of everything, with members in any order.
-fn requests() -> impl Strategy<Value = Vec<(String, Value)>> {
-    let text = "[ -~é\"\\\\\n]{0,20}";
-    let part = text.prop_map(|text| json!({"type": "text", "text": text}));
-    let content = prop_oneof![
-        text.prop_map(Value::from),
-        Just(Value::Null),
-        prop::collection::vec(part, 0..3).prop_map(Value::from),
-    ];
-    let message = (content, "[a-z]{4}", crate::scan::json()).prop_map(
-        |(content, role, extra)| json!({"role": role, "content": content, "extra": extra}),
-    );
-    let member = prop_oneof![
-        "[a-z/\"é]{0,8}".prop_map(|model| ("model".to_owned(), Value::from(model))),
-        prop::collection::vec(message, 1..4).prop_map(|list| ("messages".to_owned(), list.into())),
-        any::<bool>().prop_map(|stream| ("stream".to_owned(), stream.into())),
-        any::<u16>().prop_map(|max| ("max_tokens".to_owned(), max.into())),
-        any::<u16>().prop_map(|max| ("max_completion_tokens".to_owned(), max.into())),
-        any::<bool>().prop_map(|ask| ("stream_options".to_owned(), json!({"include_usage": ask}))),
-        "[a-z]{1,4}".prop_map(|salt| ("cache_salt".to_owned(), salt.into())),
-        crate::scan::json().prop_map(|tools| ("tools".to_owned(), json!([tools]))),
-        crate::scan::json().prop_map(|other| ("other".to_owned(), other)),
-    ];
-    prop::collection::vec(member, 0..9)
-}
-
-fn write(members: &[(String, Value)], pretty: bool) -> String {
-    let write = |value: &Value| {
-        if pretty {
-            format!("{value:#}")
-        } else {
-            value.to_string()
-        }
-    };
-    let members: Vec<String> = members
-        .iter()
-        .map(|(key, value)| format!("\"{key}\" :{}", write(value)))
-        .collect();
-    format!("{{{}}}", members.join(" , "))
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(500))]
-
-    #[test]
-    fn tells_what_a_document_would(members in requests(), pretty in any::<bool>(), chunk in 1usize..64) {
-        let body = write(&members, pretty);
-        // serde_json, too, lets the last of equal members win.
-        let value: Value = serde_json::from_str(&body).unwrap();
-        let facts = match read_chunks(Api::ChatCompletions, body.as_bytes(), chunk) {
-            Err(error) => {
-                let is_missing = matches!(error, BodyError::MissingField { field: "messages", .. });
-                prop_assert!(is_missing);
-                prop_assert!(value.get("messages").is_none());
-                return Ok(());
-            }
-            Ok(facts) => facts,
-        };
-        let text = |key: &str| value[key].as_str().filter(|text| !text.is_empty());
-        prop_assert_eq!(facts.model.as_deref(), text("model"));
-        let named = facts.model_span.clone().map(|span| serde_json::from_str::<Value>(&body[span]).unwrap());
-        prop_assert_eq!(named.as_ref(), value.get("model"));
-        prop_assert_eq!(facts.cache_salt.as_deref(), text("cache_salt"));
-        prop_assert_eq!(facts.stream, value["stream"] == true);
-        prop_assert_eq!(facts.include_usage, value["stream_options"]["include_usage"] == true);
-        let max = value["max_completion_tokens"].as_u64().or(value["max_tokens"].as_u64());
-        prop_assert_eq!(facts.max_tokens, max);
-        let parts: Vec<Value> = facts
-            .prompt
-            .iter()
-            .map(|span| serde_json::from_str(&body[span.range.clone()]).unwrap())
-            .collect();
-        let mut expected: Vec<Value> = value.get("tools").into_iter().cloned().collect();
-        expected.extend(value["messages"].as_array().unwrap().iter().cloned());
-        prop_assert_eq!(parts, expected);
-        prop_assert_eq!(facts.bytes, body.len());
-        prop_assert_eq!(read_chunks(Api::ChatCompletions, body.as_bytes(), body.len()), Ok(facts));
-    }
-
-    #[test]
-    fn any_object_is_read_by_every_api(json in crate::scan::json(), chunk in 1usize..9) {
-        let body = json.to_string();
-        for api in [Api::ChatCompletions, Api::Completions, Api::Responses, Api::Conversations, Api::Embeddings,
-            Api::Rerank, Api::AnthropicMessages, Api::VllmGenerate, Api::Other]
-        {
-            // Every object under every key that means something.
-            for key in ["messages", "input", "prompt", "system", "tools", "stream_options", "sampling_params", "token_ids"] {
-                let body = format!("{{\"{key}\":{body},\"{key}\":[{body}]}}");
-                let whole = read_chunks(api, body.as_bytes(), body.len());
-                prop_assert_eq!(read_chunks(api, body.as_bytes(), chunk), whole.clone());
-                for span in whole.map(|facts| facts.prompt).unwrap_or_default() {
-                    prop_assert!(span.range.start < span.range.end && span.range.end <= body.len());
-                }
-            }
-        }
-    }
 }

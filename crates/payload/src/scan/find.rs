@@ -3,37 +3,85 @@
 const LOW: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;
 
-/// Bytes looked at word by word before the wide loop starts: strings and the stretches between
-/// escapes are mostly short.
-const NEAR: usize = 32;
-
 /// Index of the first quote, backslash or control character.
+///
+/// Stretches between escapes are short in code and long in prose, so this starts with a word, goes
+/// on with blocks that tell the place at once, and then looks at large blocks only for whether there
+/// is anything in them.
 #[inline]
 pub(super) fn special(bytes: &[u8]) -> Option<usize> {
-    let (near, far) = bytes.split_at(bytes.len().min(NEAR));
-    if let Some(index) = in_words(near) {
-        return Some(index);
+    if let Some((word, _)) = bytes.split_first_chunk::<8>() {
+        let marks = marks(u64::from_le_bytes(*word));
+        if marks != 0 {
+            return Some(first(marks));
+        }
     }
-    if far.is_empty() {
-        None
-    } else {
-        in_blocks(far).map(|index| NEAR + index)
+    let mut at = 0;
+    for _ in 0..NEAR {
+        let Some(block) = bytes[at..].first_chunk() else {
+            return in_tail(bytes, at);
+        };
+        if let Some(place) = in_block(block) {
+            return Some(at + place);
+        }
+        at += BLOCK;
     }
+    in_large_blocks(bytes, at)
 }
 
-/// The wide loop: branches once for 64 bytes, written so that the compiler uses vectors.
-fn in_blocks(bytes: &[u8]) -> Option<usize> {
-    let (blocks, tail) = bytes.as_chunks::<64>();
-    for (index, block) in blocks.iter().enumerate() {
+/// Bytes of a block.
+const BLOCK: usize = 32;
+
+/// Blocks before the large ones.
+const NEAR: usize = 4;
+
+/// The place of the first special byte of a block, written so that the compiler uses vectors.
+#[inline]
+fn in_block(block: &[u8; BLOCK]) -> Option<usize> {
+    let mut marks = [0_u8; BLOCK];
+    // An index loop, because that is turned into vectors most reliably.
+    for at in 0..BLOCK {
+        marks[at] = if is_special(block[at]) { 0xff } else { 0 };
+    }
+    let (words, _) = marks.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let marks = u64::from_le_bytes(*word);
+        if marks != 0 {
+            return Some(index * 8 + first(marks));
+        }
+    }
+    None
+}
+
+/// The wide loop: branches once for two blocks.
+fn in_large_blocks(bytes: &[u8], mut at: usize) -> Option<usize> {
+    while let Some(large) = bytes[at..].first_chunk::<{ 2 * BLOCK }>() {
         let mut any = false;
-        for &byte in block {
+        for &byte in large {
             any |= is_special(byte);
         }
         if any {
-            return in_words(block).map(|at| index * 64 + at);
+            break;
         }
+        at += large.len();
     }
-    in_words(tail).map(|at| blocks.len() * 64 + at)
+    while let Some(block) = bytes[at..].first_chunk() {
+        if let Some(place) = in_block(block) {
+            return Some(at + place);
+        }
+        at += BLOCK;
+    }
+    in_tail(bytes, at)
+}
+
+fn in_tail(bytes: &[u8], at: usize) -> Option<usize> {
+    in_words(&bytes[at..]).map(|place| at + place)
+}
+
+/// Which byte of a word the lowest mark is for.
+#[inline]
+fn first(marks: u64) -> usize {
+    marks.trailing_zeros() as usize / 8
 }
 
 #[inline]
@@ -42,7 +90,7 @@ fn in_words(bytes: &[u8]) -> Option<usize> {
     for (index, word) in words.iter().enumerate() {
         let marks = marks(u64::from_le_bytes(*word));
         if marks != 0 {
-            return Some(index * 8 + marks.trailing_zeros() as usize / 8);
+            return Some(index * 8 + first(marks));
         }
     }
     let at = tail.iter().position(|&byte| is_special(byte))?;

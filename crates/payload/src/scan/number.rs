@@ -1,6 +1,6 @@
 //! Numbers.
 
-use super::{BodyError, Scalar, Scanner, Sink, State};
+use super::{MAX_SCALAR, Scalar, Scanner, Sink, State, Step};
 
 /// How far into a number the scanner is (RFC 8259 section 6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,14 +57,31 @@ impl Scanner {
         mut at: usize,
         mut part: Part,
         sink: &mut S,
-    ) -> Result<usize, BodyError> {
-        while let Some(&byte) = chunk.get(at) {
+    ) -> Step {
+        loop {
+            if part == Part::Digits {
+                at += digits(&chunk[at..]);
+            }
+            let Some(&byte) = chunk.get(at) else { break };
             match part.next(byte) {
-                Some(next) => part = next,
-                None if part.may_end() => return Ok(self.number_end(chunk, at, sink)),
+                Some(next) => {
+                    part = next;
+                    at += 1;
+                }
+                None if part.may_end() => {
+                    at = self.number_end(chunk, at, sink);
+                    // Token ids come by the ten thousand: the next one is read right here.
+                    match chunk.get(at) {
+                        Some(first @ b'0'..=b'9') if self.state == State::Value => {
+                            part = Part::first(*first);
+                            self.begin(at, State::InNumber(part), MAX_SCALAR);
+                            at += 1;
+                        }
+                        _ => return Ok(at),
+                    }
+                }
                 None => return Err(self.invalid(at, "expected a digit")),
             }
-            at += 1;
         }
         self.state = State::InNumber(part);
         self.keep_rest(chunk, 0);
@@ -72,7 +89,6 @@ impl Scanner {
     }
 
     fn number_end<S: Sink>(&mut self, chunk: &[u8], end: usize, sink: &mut S) -> usize {
-        self.state = State::After;
         let span = self.token_at..self.offset + end;
         if let Some(text) = self.whole_token(chunk, end, 0) {
             sink.scalar(span, self.depth, Scalar::Number, text);
@@ -81,8 +97,14 @@ impl Scanner {
             sink.scalar(span, self.depth, Scalar::Number, &self.kept);
             self.kept.clear();
         }
-        end
+        self.value_done(chunk, end)
     }
+}
+
+/// How many digits a text begins with.
+#[inline]
+fn digits(text: &[u8]) -> usize {
+    text.iter().take_while(|byte| byte.is_ascii_digit()).count()
 }
 
 /// Reads a count of tokens. Whole numbers in any notation are taken, because pydantic, which most

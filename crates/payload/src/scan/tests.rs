@@ -280,7 +280,7 @@ proptest! {
             pieces.push(piece);
             rest = after;
         }
-        prop_assert_eq!(scan(pieces), whole.clone());
-        prop_assert_eq!(scan(text.chunks(1)), whole);
+        prop_assert_eq!(&scan(pieces), &whole);
+        prop_assert_eq!(&scan(text.chunks(1)), &whole);
     }
 }

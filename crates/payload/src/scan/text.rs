@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::str;
 
-use super::{BodyError, MAX_KEY, Scanner, Sink, State, find};
+use super::{MAX_KEY, Scanner, Sink, State, Step, Stop, find};
 
 /// Where in an escape sequence the scanner is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +78,25 @@ impl<'a> Token<'a> {
     }
 }
 
+/// Steps over escapes that are whole and valid, as nearly all are. What is left to the slow way are
+/// those that a chunk cuts, and errors.
+#[inline]
+fn plain_escapes(chunk: &[u8], mut at: usize) -> usize {
+    loop {
+        at += match &chunk[at..] {
+            [
+                b'\\',
+                b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't',
+                ..,
+            ] => 2,
+            [b'\\', b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(|x| x.is_ascii_hexdigit()) => {
+                6
+            }
+            _ => return at,
+        };
+    }
+}
+
 fn unescape(raw: &str) -> Result<String, NotText> {
     let mut text = String::with_capacity(raw.len());
     let mut rest = raw;
@@ -132,7 +151,7 @@ impl Scanner {
         at: usize,
         byte: u8,
         sink: &mut S,
-    ) -> Result<usize, BodyError> {
+    ) -> Step {
         if byte != b'"' {
             return Err(self.invalid(at, "expected a key in quotes"));
         }
@@ -140,17 +159,11 @@ impl Scanner {
         self.key_rest(chunk, at + 1, sink)
     }
 
-    pub(super) fn key_rest<S: Sink>(
-        &mut self,
-        chunk: &[u8],
-        at: usize,
-        sink: &mut S,
-    ) -> Result<usize, BodyError> {
+    pub(super) fn key_rest<S: Sink>(&mut self, chunk: &[u8], at: usize, sink: &mut S) -> Step {
         let Some(end) = self.walk(chunk, at)? else {
             self.keep_rest(chunk, 1);
             return Ok(chunk.len());
         };
-        self.state = State::Colon;
         let escaped = self.escaped;
         if let Some(raw) = self.whole_token(chunk, end, 1) {
             sink.key(
@@ -172,20 +185,20 @@ impl Scanner {
             sink.key(self.token_at, self.depth, token);
             self.kept.clear();
         }
-        Ok(end + 1)
+        if chunk.get(end + 1) == Some(&b':') {
+            self.state = State::Value;
+            Ok(end + 2)
+        } else {
+            self.state = State::Colon;
+            Ok(end + 1)
+        }
     }
 
-    pub(super) fn string_rest<S: Sink>(
-        &mut self,
-        chunk: &[u8],
-        at: usize,
-        sink: &mut S,
-    ) -> Result<usize, BodyError> {
+    pub(super) fn string_rest<S: Sink>(&mut self, chunk: &[u8], at: usize, sink: &mut S) -> Step {
         let Some(end) = self.walk(chunk, at)? else {
             self.keep_rest(chunk, 1);
             return Ok(chunk.len());
         };
-        self.state = State::After;
         let escaped = self.escaped;
         let span = self.token_at..self.offset + end + 1;
         if let Some(raw) = self.whole_token(chunk, end, 1) {
@@ -208,12 +221,12 @@ impl Scanner {
             sink.string_end(span, self.depth, token);
             self.kept.clear();
         }
-        Ok(end + 1)
+        Ok(self.value_done(chunk, end + 1))
     }
 
     /// Index of the closing quote, or `None` when the string goes on in the next chunk.
     #[inline]
-    fn walk(&mut self, chunk: &[u8], mut at: usize) -> Result<Option<usize>, BodyError> {
+    fn walk(&mut self, chunk: &[u8], mut at: usize) -> Result<Option<usize>, Stop> {
         loop {
             if self.escape != Escape::None {
                 at = self.escape_rest(chunk, at)?;
@@ -229,11 +242,10 @@ impl Scanner {
                 b'"' => return Ok(Some(at)),
                 b'\\' => {
                     self.escaped = true;
-                    at += 1;
-                    // The common escapes, without a detour through the state.
-                    match chunk.get(at) {
-                        Some(b'"' | b'\\' | b'n' | b't') => at += 1,
-                        _ => self.escape = Escape::Start,
+                    at = plain_escapes(chunk, at);
+                    if chunk.get(at) == Some(&b'\\') {
+                        self.escape = Escape::Start;
+                        at += 1;
                     }
                 }
                 _ => {
@@ -244,7 +256,7 @@ impl Scanner {
         }
     }
 
-    fn escape_rest(&mut self, chunk: &[u8], mut at: usize) -> Result<usize, BodyError> {
+    fn escape_rest(&mut self, chunk: &[u8], mut at: usize) -> Step {
         while let Some(&byte) = chunk.get(at) {
             self.escape = match (self.escape, byte) {
                 (Escape::None, _) => return Ok(at),
