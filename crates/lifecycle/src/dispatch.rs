@@ -57,7 +57,10 @@ pub(crate) struct Targets {
 pub(crate) struct Pooled {
     pub(crate) view: PoolView,
     pub(crate) choices: Vec<scheduling::Choice>,
-    pub(crate) blocks: Vec<u64>,
+    /// Hashes of the prompt's full blocks, which are those an engine caches.
+    pub(crate) full_blocks: Vec<u64>,
+    /// Blocks of the prompt, a partial last one included.
+    pub(crate) total_blocks: u32,
     pub(crate) reservation: Option<Reservation>,
 }
 
@@ -412,6 +415,9 @@ impl Dispatch {
         if let Some(endpoint) = self.endpoint().cloned() {
             if matches!(cause, AttemptFailure::Connect | AttemptFailure::Broken) {
                 endpoint.health().note_connect_failure(now);
+            }
+            if let Some(pooled) = &mut self.pooled {
+                pooled.unbook(&endpoint);
             }
             self.exchange.failed_attempts.push(FailedAttempt {
                 endpoint: endpoint.name().clone(),

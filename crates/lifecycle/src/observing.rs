@@ -176,19 +176,8 @@ impl Observing {
     /// Corrects the prefix index by what the model server says it really had in its cache.
     fn learn(&mut self, usage: Option<Usage>) {
         let Some(usage) = usage else { return };
-        if let (Some(pooled), Some(endpoint), Some(cached)) = (
-            &self.observed.pooled,
-            &self.observed.endpoint,
-            usage.cached_tokens,
-        ) {
-            let block_tokens =
-                u64::from(self.observed.exchange.core.settings().block_tokens.max(1));
-            let actual = u32::try_from(cached / block_tokens).unwrap_or(u32::MAX);
-            pooled
-                .view
-                .state
-                .index
-                .correct(endpoint.id(), &pooled.blocks, actual);
+        if let (Some(pooled), Some(endpoint)) = (&self.observed.pooled, &self.observed.endpoint) {
+            pooled.learn(endpoint, &usage);
         }
         self.observed.exchange.usage = Some(usage);
     }

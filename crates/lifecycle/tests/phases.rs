@@ -196,8 +196,10 @@ fn the_same_prefix_goes_to_the_endpoint_that_has_it() {
         ));
         picked.insert(dispatch.endpoint().unwrap().name().to_string());
         let mut observing = dispatch.accept(&mut response(200, "text/event-stream"));
+        house.clock.advance(Duration::from_millis(80));
         push(&mut observing, &[EVENT, DONE].concat());
         let _ = observing.end(&mut |_| ());
+        house.clock.advance(Duration::from_secs(1));
     }
     assert_eq!(picked.len(), 1, "{picked:?}");
 }

@@ -32,7 +32,7 @@ pub(crate) struct House {
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) metrics: Arc<Metrics>,
     scraper: Arc<Scraper>,
-    profile: Arc<Profile>,
+    profile: fn() -> Profile,
     seed: u64,
     pools: HashMap<ObjectName, Running<PoolState>>,
     services: HashMap<ServiceKey, Running<ServiceState>>,
@@ -138,7 +138,7 @@ impl House {
             gateway,
             metrics,
             scraper,
-            profile: Arc::new((plan.profile)()),
+            profile: plan.profile,
             seed: plan.seed,
             pools: HashMap::new(),
             services: HashMap::new(),
@@ -209,7 +209,8 @@ impl House {
         let state = Arc::new(PoolState {
             endpoints: Arc::new(Members(membership.clone())),
             index,
-            profile: self.profile.clone(),
+            // One per pool: the cost scorer keeps averages of its pool's traffic.
+            profile: Arc::new((self.profile)()),
             detector: flow::Detector::default(),
         });
         Running {

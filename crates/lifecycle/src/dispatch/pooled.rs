@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use payload::{Body, Facts, Rename};
+use payload::{Body, Facts, Rename, Usage};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use resources::ObjectName;
-use scheduling::{Decision, Query, ScheduleError};
+use scheduling::{Decision, HitReport, PrefixIndex, Query, ScheduleError};
 use signals::{Endpoint, Ledger, Time};
 
 use super::{Dispatch, Draft, Outgoing, Pooled, Targets};
@@ -37,7 +37,8 @@ pub(super) fn prepare(
 struct Plan {
     view: PoolView,
     choices: Vec<scheduling::Choice>,
-    blocks: Vec<u64>,
+    full_blocks: Vec<u64>,
+    total_blocks: u32,
 }
 
 fn schedule(
@@ -116,6 +117,7 @@ fn schedule(
 
     let (prompt_tokens, stream) = (query.prompt_tokens, facts.is_some_and(|facts| facts.stream));
     let choices = decision.ranked.clone();
+    let (full, total) = (query.full_blocks().len(), blocks.len());
     note(
         exchange,
         draft,
@@ -123,16 +125,19 @@ fn schedule(
             rewrite,
             priority,
             prompt_tokens,
-            prompt_blocks: blocks.len(),
+            prompt_blocks: total,
             stream,
             decided_at,
             decision,
         },
     );
+    let mut full_blocks = blocks;
+    full_blocks.truncate(full);
     Ok(Plan {
         view,
         choices,
-        blocks,
+        full_blocks,
+        total_blocks: u32::try_from(total).unwrap_or(u32::MAX),
     })
 }
 
@@ -249,7 +254,8 @@ fn assemble(
     dispatch.pooled = Some(Pooled {
         view: plan.view,
         choices: plan.choices,
-        blocks: plan.blocks,
+        full_blocks: plan.full_blocks,
+        total_blocks: plan.total_blocks,
         reservation: None,
     });
     let now = dispatch.exchange.core.now();
@@ -278,16 +284,47 @@ impl Pooled {
     pub(super) fn book(&mut self, endpoint: &Arc<Endpoint>, block_tokens: u32, now: Time) {
         // The old reservation goes first: a request is never counted on two endpoints.
         self.reservation = None;
-        let load = self
-            .choices
-            .iter()
-            .find(|choice| Arc::ptr_eq(&choice.endpoint, endpoint))
-            .map(|choice| choice.load);
+        let load = self.choice_of(endpoint).map(|choice| choice.load);
         self.reservation = Some(Ledger::reserve(endpoint, load.unwrap_or_default(), now));
-        let capacity = scheduling::PrefixIndex::capacity_blocks(endpoint, block_tokens);
+        let capacity = PrefixIndex::capacity_blocks(endpoint, block_tokens);
         self.view
             .state
             .index
-            .store(endpoint.id(), capacity, &self.blocks);
+            .store(endpoint.id(), capacity, &self.full_blocks);
+    }
+
+    /// Takes back what [`Pooled::book`] promised to the index: the request never reached `endpoint`.
+    pub(super) fn unbook(&mut self, endpoint: &Endpoint) {
+        self.reservation = None;
+        let held = self
+            .choice_of(endpoint)
+            .map_or(0, |choice| choice.matched_blocks);
+        self.view
+            .state
+            .index
+            .forget_after(endpoint.id(), &self.full_blocks, held);
+    }
+
+    /// Tells the index what the model server says it really had in its cache.
+    pub(crate) fn learn(&self, endpoint: &Endpoint, usage: &Usage) {
+        let (Some(cached_tokens), Some(prompt_tokens)) = (usage.cached_tokens, usage.prompt_tokens)
+        else {
+            return;
+        };
+        let report = HitReport {
+            predicted_blocks: self
+                .choice_of(endpoint)
+                .map_or(0, |choice| choice.matched_blocks),
+            total_blocks: self.total_blocks,
+            cached_tokens,
+            prompt_tokens,
+        };
+        self.view.state.index.learn(endpoint.id(), &report);
+    }
+
+    fn choice_of(&self, endpoint: &Endpoint) -> Option<&scheduling::Choice> {
+        self.choices
+            .iter()
+            .find(|choice| choice.endpoint.id() == endpoint.id())
     }
 }
