@@ -5,8 +5,6 @@
     reason = "a test may fail loudly, its helpers too"
 )]
 
-use std::time::Duration;
-
 use lab::load::{Pace, Plan, run};
 use lab::mix::{Class, Mix};
 use lab::report::Report;
@@ -148,7 +146,7 @@ async fn dropping_a_run_leaves_nothing_behind() {
     let run = send(&target, wire, endless, 100);
     let started = async {
         while handle.stats().running < 8 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            tokio::task::yield_now().await;
         }
     };
     tokio::select! {
@@ -156,6 +154,6 @@ async fn dropping_a_run_leaves_nothing_behind() {
         () = started => {}
     }
     while handle.stats().live > 0 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        tokio::task::yield_now().await;
     }
 }

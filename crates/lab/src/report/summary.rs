@@ -245,7 +245,7 @@ fn added(report: &Report) -> Added {
 }
 
 /// Time to first token of the first target minus the second's, for each complete pair, ms.
-fn paired_ttft(report: &Report) -> Vec<f64> {
+pub(super) fn paired_ttft(report: &Report) -> Vec<f64> {
     let mut halves: HashMap<u64, (usize, f64)> = HashMap::new();
     let mut differences = Vec::new();
     for outcome in report

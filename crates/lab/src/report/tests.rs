@@ -73,7 +73,13 @@ fn added_latency_is_the_first_target_over_the_second_in_real_time() {
         let order = |a: Outcome, b: Outcome| if swapped { [b, a] } else { [a, b] };
         order(first, second)
     });
-    let added = Summary::of(&report(pairs), "t").added.unwrap();
+    let report = report(pairs);
+    let differences = summary::paired_ttft(&report);
+    assert!(
+        differences.iter().all(|ms| (ms - 3.0).abs() < 1e-6),
+        "{differences:?}"
+    );
+    let added = Summary::of(&report, "t").added.unwrap();
     assert_eq!(added.pairs, 50);
     assert!(
         (added.ttft_paired_median_ms - 3.0).abs() < 0.01,
