@@ -59,6 +59,8 @@ fn the_model() {
         ("true", Some("true")),
         ("[\"m\"]", None),
         ("{\"model\":\"m\"}", None),
+        ("{\"model\":{\"model\":\"m\"}}", None),
+        ("[[\"m\",1]]", None),
     ] {
         let body = format!("{{\"prompt\":\"p\", \"model\" : {value} }}");
         let facts = read(Api::Completions, &body);

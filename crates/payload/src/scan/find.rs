@@ -135,6 +135,13 @@ mod tests {
 
     #[test]
     fn every_byte_at_every_place() {
+        for len in [200, 333] {
+            for place in 0..len {
+                let mut bytes = vec![b'~'; len];
+                bytes[place] = b'"';
+                assert_eq!(special(&bytes), Some(place), "{place} of {len}");
+            }
+        }
         for byte in 0..=255u8 {
             for len in [1, 7, 8, 9, 31, 33, 64, 97, 130] {
                 for place in 0..len {

@@ -299,7 +299,6 @@ impl Scanner {
     pub(super) fn keep_rest(&mut self, chunk: &[u8], skip: usize) {
         let began_here = self.token_at.checked_sub(self.offset);
         if began_here.is_some() {
-            self.kept.clear();
             self.cut = false;
         }
         let from = began_here.map_or(0, |at| at + skip).min(chunk.len());

@@ -97,7 +97,6 @@ impl Event {
             }
             Data::Json => {
                 // Lines of data are joined by line feeds.
-                self.scanner.seek(at.saturating_sub(1));
                 match self.scanner.feed(b"\n", &mut self.reply) {
                     Ok(()) => self.scan(value, at),
                     Err(_) => Data::Broken,

@@ -130,6 +130,13 @@ fn continuous_usage_grows_and_nulls_do_not_reset() {
     let told = whole(Api::Completions, stream);
     assert_eq!(told.usage, usage(7, None, 2, FieldState::Absent));
     assert_eq!((told.content_events, told.firsts), (2, 1));
+    let events = stream
+        .split_inclusive("\n\n")
+        .map(|event| event.as_bytes().to_vec());
+    assert_eq!(
+        read(StreamReader::new(Api::Completions, None), events),
+        told
+    );
 }
 
 #[test]
@@ -423,6 +430,25 @@ fn an_endless_event_passes_and_the_next_is_read() {
     out.clear();
     reader.abandon(&mut |bytes| out.extend_from_slice(&bytes));
     assert!(out.is_empty());
+}
+
+#[test]
+fn a_line_that_has_begun_to_pass_is_not_blank() {
+    let begun = format!("data: {}", "x".repeat(MAX_EVENT_BYTES));
+    let pieces = [&begun, "\n", "data: [DONE]\n\n", "data: {\"id\":1}\n\n"];
+    let pieces = pieces.map(|piece| piece.as_bytes().to_vec());
+    let told = read(StreamReader::new(Api::ChatCompletions, None), pieces);
+    assert_eq!((told.end, told.events), (false, 1));
+}
+
+#[test]
+fn a_mark_before_the_first_event_does_not_shift_names() {
+    let stream = "\u{feff}data: {\"model\":\"old\"}\n\n";
+    let told = read(
+        StreamReader::new(Api::Other, renaming("new")),
+        [stream.into()],
+    );
+    assert_eq!(told.out, stream.replace("old", "new"));
 }
 
 #[test]

@@ -107,6 +107,24 @@ fn what_is_a_medium() {
         let body = format!("{{\"{list}\":[{{\"role\":\"user\",\"content\":[{content}]}}]}}");
         assert_eq!(read(api, &body).media, media, "{content}");
     }
+    // What one block said is forgotten at the next.
+    for (content, media) in [
+        (
+            r#"{"type":"image_url","image_url":{"url":"a"}},{"type":"x","list":["data:y"]}"#,
+            1,
+        ),
+        (
+            r#"{"type":"document","source":{"type":"text","data":"plain"}},{"type":"image","source":{"data":"AAAA"}}"#,
+            1,
+        ),
+    ] {
+        let body = format!("{{\"messages\":[{{\"content\":[{content}]}}]}}");
+        assert_eq!(
+            read(Api::AnthropicMessages, &body).media,
+            media,
+            "{content}"
+        );
+    }
     let screenshot = r#"{"input":[{"type":"computer_call_output","output":{"image_url":"data:image/png;base64,AAAA"}}]}"#;
     assert_eq!(read(Api::Responses, screenshot).media, 1);
 }
@@ -141,6 +159,11 @@ fn cache_markers_leave_no_trace() {
         let found = joined(&body).replace("{ ", "{").replace(" }", "}");
         assert_eq!(found, expected, "{marked}");
     }
+    // A member of that name in a tool's input is none of ours.
+    let body = format!(
+        r#"{{"messages":[{{"content":[{{"type":"tool_use","input":{{"list":[{{{mark}}}],"content":{{{mark}}}}}}}]}}]}}"#
+    );
+    assert_eq!(joined(&body), body["{\"messages\":[".len()..body.len() - 2]);
     // A marker that is alone in its object.
     let body = format!(r#"{{"messages":[{{"content":[{{{mark}}}]}}]}}"#);
     assert_eq!(joined(&body), r#"{"content":[{}]}"#);

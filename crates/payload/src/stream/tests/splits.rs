@@ -78,6 +78,7 @@ proptest! {
 #[test]
 fn every_split_of_the_samples() {
     for (api, stream) in [
+        (Api::ChatCompletions, "\r\ndata: {\r\n"),
         (Api::ChatCompletions, CHAT),
         (Api::AnthropicMessages, ANTHROPIC),
         (Api::Responses, RESPONSES),
