@@ -6,7 +6,7 @@ use crate::report::{Place, Report};
 use crate::{
     AppProtocol, EndpointSpec, ModelRewrites, ObjectName, Pool, RewriteRule, RewriteTarget, Scheme,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A pool and what references to it must say.
@@ -130,7 +130,8 @@ fn add_bare_endpoints<'o>(
     drafts: &mut BTreeMap<ObjectName, (PoolEntryDraft<'o>, Pool)>,
     report: &mut Report,
 ) {
-    if objects.endpoints.is_empty() {
+    let endpoints = distinct(&objects.endpoints, report);
+    if endpoints.is_empty() {
         return;
     }
     if drafts.is_empty() && !objects.has_broken_pool() {
@@ -143,7 +144,7 @@ fn add_bare_endpoints<'o>(
         drafts.insert(name, (None, pool));
         return;
     }
-    for endpoint in &objects.endpoints {
+    for endpoint in endpoints {
         let mut placed = false;
         for (source, pool) in drafts.values_mut() {
             let selected = source.is_some_and(|source| {
@@ -159,6 +160,25 @@ fn add_bare_endpoints<'o>(
             unplaced(endpoint, report);
         }
     }
+}
+
+/// Leaves out, and reports, endpoints whose name is taken.
+fn distinct<'o>(all: &'o [BareEndpoint], report: &mut Report) -> Vec<&'o BareEndpoint> {
+    let mut names = BTreeSet::new();
+    let mut kept = Vec::new();
+    for endpoint in all {
+        let name = &endpoint.spec.name;
+        if names.insert(name) {
+            kept.push(endpoint);
+            continue;
+        }
+        let message = format!("endpoint `{name}` is given twice, want each name once");
+        match &endpoint.place {
+            Some((place, path)) => report.error(place, format!("{path}.name"), message),
+            None => report.option_error("--endpoint", message),
+        }
+    }
+    kept
 }
 
 fn place_endpoint(pool: &mut Pool, endpoint: &BareEndpoint) {

@@ -131,3 +131,20 @@ fn a_gateway_or_route_ends_the_making_up() {
             .any(|problem| problem.is_error() && problem.message.contains("no Gateway"))
     );
 }
+
+#[test]
+fn endpoint_names_are_distinct() {
+    let (_, problems) = with_flags("", &["http://h:1", "http://h:2", "http://h:1"]);
+    assert_eq!(problems.len(), 1, "{}", show(&problems));
+    assert_eq!(
+        problems[0].to_string(),
+        "--endpoint: endpoint `default/h:1` is given twice, want each name once"
+    );
+    let file = "endpoints: [{name: a, address: h, port: 1}]";
+    let (_, problems) = with_flags(&format!("{file}\n---\n{file}"), &[]);
+    assert!(
+        problems.len() == 1 && problems[0].path == "endpoints[0].name",
+        "{}",
+        show(&problems)
+    );
+}
