@@ -29,7 +29,7 @@ pub(crate) async fn run(options: SimOptions) -> Result<ExitCode, Box<dyn Error>>
         };
         let address = SocketAddr::new(options.listen.ip(), port);
         let listener = TcpListener::bind(address).await.map_err(|error| {
-            format!("cannot listen on {address}: {error}; choose another --listen address")
+            format!("cannot listen on {address}: {error}; choose another port with --listen")
         })?;
         let bound = listener.local_addr()?;
         let name = format!("sim-{number}");
