@@ -157,8 +157,10 @@ impl Observing {
 
     fn broke(mut self, reason: Reason, message: &str, out: &mut impl FnMut(Bytes)) -> Close {
         let exchange = &mut self.observed.exchange;
-        let close = match &self.reader {
-            Answer::Events(_) => {
+        let close = match &mut self.reader {
+            Answer::Events(reader) => {
+                // What is left of an unfinished event must not swallow the error event.
+                reader.abandon(out);
                 let dialect = exchange.api.dialect();
                 let refusal = Refusal::new(reason, message);
                 out(payload::error_event(

@@ -263,18 +263,13 @@ fn assemble(
     dispatch
 }
 
-/// The body with another model name, and whether it is sent decompressed now. A form, or a body without a model, stays as it is.
+/// The body with another model name, and whether it is sent decompressed now. A body without a model stays as it is.
 fn patched(read: &ReadBody, model: &str) -> (Outgoing, bool) {
-    let span = read
-        .facts
-        .as_ref()
-        .filter(|facts| !facts.model_in_form)
-        .and_then(|facts| facts.model_span.clone());
-    match span {
-        Some(span) => (
-            Outgoing::Whole(payload::patch_model(read.plain(), &span, model)),
-            read.decoded.is_some(),
-        ),
+    match read.facts.as_ref().filter(|facts| facts.model_span.is_some()) {
+        Some(facts) => {
+            let body = facts.rewrite(read.plain(), Some(model), false);
+            (Outgoing::Whole(body), read.decoded.is_some())
+        }
         None => (Outgoing::Whole(read.original.clone()), false),
     }
 }
