@@ -4,7 +4,7 @@
 //! watches for changes. What it reads:
 //! - a file as it is, whatever its name;
 //! - of a directory, the files that end in `.yaml`, `.yml` or `.json`, links followed, hidden ones
-//!   left out, directories in it not entered; so a mounted ConfigMap works, whose files are links
+//!   and `kustomization.yaml` left out, directories in it not entered; so a mounted ConfigMap works, whose files are links
 //!   through a directory that is swapped as a whole.
 //!
 //! Invariants:

@@ -75,8 +75,10 @@ fn of_directory(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Judged by name. Hidden files are what editors leave while a file is being changed.
+/// Judged by name. Hidden files are what editors leave while a file is being changed; a
+/// kustomization lies beside manifests and is none.
 fn is_manifest(path: &Path) -> bool {
+    let stem = path.file_stem().unwrap_or_default();
     let hidden = path
         .file_name()
         .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
@@ -84,7 +86,7 @@ fn is_manifest(path: &Path) -> bool {
         .extension()
         .and_then(|ending| ending.to_str())
         .unwrap_or_default();
-    !hidden && matches!(ending, "yaml" | "yml" | "json")
+    !hidden && stem != "kustomization" && matches!(ending, "yaml" | "yml" | "json")
 }
 
 fn read_file(path: &Path, left: u64) -> Result<String, SourceError> {

@@ -195,3 +195,6 @@ fn along(path: &Path, directories: &mut BTreeSet<PathBuf>) {
         directories.insert(parent.to_owned());
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,18 +24,23 @@ pub(crate) fn decode<T: DeserializeOwned>(
     let mut track = Track::new();
     let json = node.to_json();
     let tracked = serde_path_to_error::Deserializer::new(json, &mut track);
-    let result = serde_ignored::deserialize(tracked, |path| {
+    let mut note_unknown = |path: Path<'_>| {
         let mut full = prefix.to_owned();
         append_ignored(&path, &mut full);
         faults.push(Fault {
             path: full,
             message: "unknown field, check its spelling and indentation".to_owned(),
         });
-    });
+    };
+    // Erased: else the two wrappers above would be compiled anew for each of hundreds of types.
+    let strict = serde_ignored::Deserializer::new(tracked, &mut note_unknown);
+    let mut erased = <dyn erased_serde::Deserializer<'_>>::erase(strict);
+    let result = erased_serde::deserialize(&mut erased);
+    drop(erased);
     match result {
         Ok(value) => Some(value),
         Err(error) => {
-            let error: serde_json::Error = error;
+            let error: erased_serde::Error = error;
             let mut path = prefix.to_owned();
             for segment in &track.path() {
                 match segment {

@@ -1,5 +1,6 @@
 //! The objects in the sources, decoded and checked one by one; nothing is resolved yet.
 
+mod draft;
 mod endpoint_file;
 mod inference;
 mod read;

@@ -19,6 +19,7 @@ fn directories_give_their_manifests_in_order() {
         "c.json",
         "d.txt",
         ".hidden.yaml",
+        "kustomization.yaml",
         "e.yaml~",
         "sub/f.yaml",
     ] {

@@ -1,19 +1,16 @@
+mod cors;
+
 use super::backends::{Backends, Reference};
 use crate::report::{Place, Report};
-use crate::{
-    Cors, CorsOrigin, Filter, HeaderChange, Mirror, ObjectName, PathChange, Redirect, Rewrite,
-    Scheme,
-};
+use crate::{Filter, HeaderChange, Mirror, ObjectName, PathChange, Redirect, Rewrite, Scheme};
 use gateway_api::apis::standard::httproutes::{
-    HttpRouteRulesFilters as FilterSpec, HttpRouteRulesFiltersCors as CorsSpec,
-    HttpRouteRulesFiltersRequestHeaderModifier as HeadersSpec,
+    HttpRouteRulesFilters as FilterSpec, HttpRouteRulesFiltersRequestHeaderModifier as HeadersSpec,
     HttpRouteRulesFiltersRequestMirror as MirrorSpec,
     HttpRouteRulesFiltersRequestRedirect as RedirectSpec,
     HttpRouteRulesFiltersRequestRedirectScheme as SchemeSpec,
     HttpRouteRulesFiltersType as FilterType, HttpRouteRulesFiltersUrlRewrite as RewriteSpec,
 };
-use http::{HeaderName, HeaderValue, Method, StatusCode};
-use std::time::Duration;
+use http::{HeaderName, HeaderValue, StatusCode};
 
 /// What filters need to know of where they stand.
 pub(super) struct Scope<'a, 'o> {
@@ -146,7 +143,7 @@ fn one(spec: &FilterSpec, path: &str, scope: &mut Scope<'_, '_>) -> Option<Filte
         return rewrite_filter(rewrite, &format!("{path}.urlRewrite"), scope);
     }
     if let Some(cors) = &spec.cors {
-        return cors_filter(cors, &format!("{path}.cors"), scope);
+        return cors::build(cors, &format!("{path}.cors"), scope);
     }
     let extension = spec.extension_ref.as_ref()?;
     let message = format!(
@@ -359,93 +356,4 @@ fn path_change(parts: &PathParts<'_>, path: &str, scope: &mut Scope<'_, '_>) -> 
         return None;
     }
     Some(PathChange::ReplacePrefix(value.into()))
-}
-
-fn cors_filter(spec: &CorsSpec, path: &str, scope: &mut Scope<'_, '_>) -> Option<Filter> {
-    let lists = [
-        ("allowOrigins", &spec.allow_origins),
-        ("allowMethods", &spec.allow_methods),
-        ("allowHeaders", &spec.allow_headers),
-    ];
-    let mut fits = true;
-    for (key, list) in lists {
-        let list = list.as_deref().unwrap_or_default();
-        if list.len() > 1 && list.iter().any(|item| item == "*") {
-            let message = "holds `*` beside other values, want `*` alone or none";
-            scope
-                .report
-                .error(scope.place, format!("{path}.{key}"), message);
-            fits = false;
-        }
-    }
-    let methods = cors_list(spec.allow_methods.as_deref(), |item| {
-        item.parse::<Method>().ok().filter(is_standard)
-    });
-    if methods.is_err() {
-        let message = "holds an unknown method, want `*` or GET, HEAD, POST, PUT, DELETE, CONNECT, \
-                       OPTIONS, TRACE, PATCH";
-        scope
-            .report
-            .error(scope.place, format!("{path}.allowMethods"), message);
-    }
-    let name = |item: &str| HeaderName::from_bytes(item.as_bytes()).ok();
-    let headers = cors_list(spec.allow_headers.as_deref(), name).ok()?;
-    let expose_headers = cors_list(spec.expose_headers.as_deref(), name).ok()?;
-    let max_age = u64::try_from(spec.max_age.unwrap_or(5)).ok()?;
-    let cors = Cors {
-        origins: spec
-            .allow_origins
-            .iter()
-            .flatten()
-            .map(|origin| cors_origin(origin))
-            .collect(),
-        allow_credentials: spec.allow_credentials.unwrap_or(false),
-        methods: methods.ok()?,
-        headers,
-        expose_headers,
-        max_age: Duration::from_secs(max_age),
-    };
-    fits.then_some(Filter::Cors(cors))
-}
-
-fn is_standard(method: &Method) -> bool {
-    [
-        Method::GET,
-        Method::HEAD,
-        Method::POST,
-        Method::PUT,
-        Method::DELETE,
-        Method::CONNECT,
-        Method::OPTIONS,
-        Method::TRACE,
-        Method::PATCH,
-    ]
-    .contains(method)
-}
-
-/// `Ok(None)` stands for `*`.
-fn cors_list<T>(
-    list: Option<&[String]>,
-    parse: impl Fn(&str) -> Option<T>,
-) -> Result<Option<Vec<T>>, ()> {
-    let list = list.unwrap_or_default();
-    if list.iter().any(|item| item == "*") {
-        return Ok(None);
-    }
-    list.iter()
-        .map(|item| parse(item))
-        .collect::<Option<Vec<T>>>()
-        .map(Some)
-        .ok_or(())
-}
-
-fn cors_origin(origin: &str) -> CorsOrigin {
-    match origin.split_once('*') {
-        None => CorsOrigin::Exact(origin.into()),
-        Some(("", "")) => CorsOrigin::Any,
-        Some((prefix, suffix)) => CorsOrigin::Wildcard {
-            prefix: prefix.into(),
-            suffix: suffix.into(),
-        },
-    }
 }

@@ -225,3 +225,25 @@ fn debug_output_shows_no_secrets() {
         "{text}"
     );
 }
+
+/// Whatever a file is cut down to while it is being written, there is an answer and no panic.
+#[test]
+fn half_written_files_are_answered() {
+    let route = route(
+        "[{matches: [{path: {type: RegularExpression, value: '/a(b|c)'}}, {headers: [{name: x, value: y}]}], \
+         filters: [{type: CORS, cors: {allowOrigins: ['https://*.a']}}, {type: URLRewrite, urlRewrite: {hostname: h}}], \
+         timeouts: {request: 1s}, backendRefs: [{name: s, port: 80, weight: 2}]}]",
+    );
+    let text = [
+        GATEWAY,
+        POOL,
+        &route,
+        "endpoints: [{name: a, address: h, port: '1'}]",
+    ]
+    .join("\n---\n");
+    for end in 0..text.len() {
+        let source = Source::new("t.yaml", &text[..end]);
+        let (_, problems) = build(&[source], &Options::default());
+        assert!(problems.iter().all(|problem| !problem.message.is_empty()));
+    }
+}

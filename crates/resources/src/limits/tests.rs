@@ -196,6 +196,41 @@ fn definitions() -> Option<std::path::PathBuf> {
     root.is_dir().then_some(root)
 }
 
+/// The largest YAML files at hand are read whole, and are nothing that plimsoll serves.
+#[test]
+fn definitions_themselves_are_read_and_passed_over() {
+    let Some(root) = definitions() else {
+        eprintln!("skipped: the custom resource definitions are not here");
+        return;
+    };
+    let mut files = 0;
+    for directory in std::fs::read_dir(root).expect("directory").flatten() {
+        for file in std::fs::read_dir(directory.path())
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            if file.file_name() == "kustomization.yaml" {
+                continue;
+            }
+            let text = std::fs::read_to_string(file.path()).expect("text");
+            let source = crate::Source::new(file.path().display().to_string(), text);
+            let (_, problems) = crate::build(&[source], &crate::Options::default());
+            let errors: Vec<_> = problems
+                .iter()
+                .filter(|problem| problem.is_error())
+                .collect();
+            assert!(errors.len() == 1, "only that nothing is served: {errors:?}");
+            assert!(
+                problems.len() > 1,
+                "each definition is passed over with a word"
+            );
+            files += 1;
+        }
+    }
+    assert!(files > 10, "{files} definitions read");
+}
+
 #[test]
 fn tables_say_what_the_definitions_say() {
     let Some(root) = definitions() else {

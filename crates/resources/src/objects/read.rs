@@ -1,14 +1,12 @@
-use super::inference::{ALPHA_GROUP, LLMD_GROUP, POOL_GROUP, PoolAlpha, PoolV1};
-use super::{
-    DEFAULT_NAMESPACE, Kind, Loaded, Meta, Objects, PodStatusView, PodView, endpoint_file, route,
-};
+use super::draft::Draft;
+use super::inference::{ALPHA_GROUP, LLMD_GROUP, POOL_GROUP, PoolAlpha};
+use super::{DEFAULT_NAMESPACE, Kind, Loaded, Meta, Objects, endpoint_file, route};
 use crate::decode::{Fault, decode};
 use crate::limits;
 use crate::report::{Place, Report};
 use crate::tree::{self, Node, Value};
 use crate::{ObjectName, Source};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -61,17 +59,6 @@ pub(super) struct Reader<'r> {
     objects: Objects,
     /// Where each object was first seen.
     seen: BTreeMap<(Kind, ObjectName), Place>,
-}
-
-/// An object whose kind is known, taken apart.
-struct Draft {
-    place: Place,
-    name: ObjectName,
-    meta: Meta,
-    /// The object without apiVersion, kind, metadata and status.
-    rest: Node,
-    status: Option<Node>,
-    faults: Vec<Fault>,
 }
 
 impl<'r> Reader<'r> {
@@ -335,97 +322,4 @@ fn file_named<T>(
     let complete = loaded.is_some();
     map.extend(loaded.map(|loaded| (loaded.name.clone(), loaded)));
     complete
-}
-
-impl Draft {
-    fn load<T>(&mut self, decode: impl FnOnce(&mut Self) -> Option<T>) -> Option<Loaded<T>> {
-        let spec = decode(self)?;
-        let (place, name, meta) = (self.place.clone(), self.name.clone(), self.meta.clone());
-        Some(Loaded {
-            place,
-            name,
-            meta,
-            spec,
-        })
-    }
-
-    /// Takes the one field an object has beside its metadata and status.
-    fn only(&mut self, key: &str) -> Option<Node> {
-        let node = self.rest.take(key);
-        for (other, _) in self.rest.entries() {
-            let message = format!("unknown field, want only metadata and {key} here");
-            self.faults.push(Fault {
-                path: other.clone(),
-                message,
-            });
-        }
-        if node.is_none() {
-            self.faults.push(Fault {
-                path: key.to_owned(),
-                message: "is missing".to_owned(),
-            });
-        }
-        node
-    }
-
-    fn spec<T: DeserializeOwned>(&mut self) -> Option<T> {
-        let spec = self.only("spec")?;
-        decode(&spec, "spec", &mut self.faults)
-    }
-
-    /// Decodes a type of `k8s-openapi`, which insists on its apiVersion and kind.
-    fn whole<T: DeserializeOwned>(&mut self, api_version: &str, kind: &str) -> Option<T> {
-        let mut node = self.rest.clone();
-        if let Value::Map(entries) = &mut node.value {
-            let text = |text: &str| Node {
-                line: 0,
-                value: Value::Text(text.to_owned()),
-            };
-            entries.push(("apiVersion".to_owned(), text(api_version)));
-            entries.push(("kind".to_owned(), text(kind)));
-        }
-        decode(&node, "", &mut self.faults)
-    }
-
-    /// What serde says of a wrong value may quote it, so faults of Secrets keep only their path.
-    fn secret<T: DeserializeOwned>(&mut self) -> Option<T> {
-        let before = self.faults.len();
-        let secret = self.whole("v1", "Secret");
-        if secret.is_none() {
-            for fault in &mut self.faults[before..] {
-                "is not valid, want text, base64-encoded under `data`"
-                    .clone_into(&mut fault.message);
-            }
-        }
-        secret
-    }
-
-    fn pod(&mut self) -> Option<PodView> {
-        let spec = self.spec()?;
-        let status = match self.status.take() {
-            None => PodStatusView::default(),
-            Some(status) => {
-                let mut faults = Vec::new();
-                let status = decode(&status, "status", &mut faults);
-                if status.is_none() {
-                    self.faults.append(&mut faults);
-                }
-                status?
-            }
-        };
-        Some(PodView { spec, status })
-    }
-
-    fn pool(&mut self) -> Option<super::PoolSpec> {
-        let pool: PoolV1 = self.spec()?;
-        if let Some(picker) = &pool.endpoint_picker_ref {
-            let is_service = picker.kind.as_deref().unwrap_or("Service") == "Service";
-            if is_service && picker.port.is_none() {
-                let path = "spec.endpointPickerRef.port".to_owned();
-                let message = "is missing, want a port for kind Service".to_owned();
-                self.faults.push(Fault { path, message });
-            }
-        }
-        Some(pool.into())
-    }
 }

@@ -358,11 +358,7 @@ fn certificates_come_from_secrets() {
             good.clone(),
             "Secret default/gone is not among the manifests",
         ),
-        (
-            "{name: c, kind: ConfigMap}",
-            good.clone(),
-            "want a core Secret",
-        ),
+        ("{name: c, kind: ConfigMap}", good, "want a core Secret"),
         (
             "{name: c}",
             secret("name: c", "", &key),

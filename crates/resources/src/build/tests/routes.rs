@@ -66,7 +66,7 @@ fn defaults_are_those_of_the_definition() {
 }
 
 #[test]
-fn faults_of_matches_have_place_value_and_advice() {
+fn faults_of_paths_have_place_value_and_advice() {
     let path = |value: &str| format!("matches: [{{path: {{value: '{value}'}}}}]");
     let cases = [
         (
@@ -124,59 +124,68 @@ fn faults_of_matches_have_place_value_and_advice() {
             "spec.rules[0].matches[0].path.value",
             "is not a regular expression",
         ),
+    ];
+    for (fields, path, words) in cases {
+        assert_problem(&[GATEWAY, POOL, &rule(&fields)], "error", path, words);
+    }
+}
+
+#[test]
+fn faults_of_other_conditions_and_of_times_are_found() {
+    let cases = [
         (
-            "matches: [{headers: [{name: 'x y', value: a}]}]".to_owned(),
+            "matches: [{headers: [{name: 'x y', value: a}]}]",
             "spec.rules[0].matches[0].headers[0].name",
             "`x y` is not a header name",
         ),
         (
-            "matches: [{headers: [{name: x, type: RegularExpression, value: '['}]}]".to_owned(),
+            "matches: [{headers: [{name: x, type: RegularExpression, value: '['}]}]",
             "spec.rules[0].matches[0].headers[0].value",
             "is not a regular expression",
         ),
         (
-            "matches: [{headers: [{name: x, value: a}, {name: x, value: b}]}]".to_owned(),
+            "matches: [{headers: [{name: x, value: a}, {name: x, value: b}]}]",
             "spec.rules[0].matches[0].headers[1].name",
             "`x` is already given",
         ),
         (
-            "matches: [{queryParams: [{name: q, type: RegularExpression, value: '*'}]}]".to_owned(),
+            "matches: [{queryParams: [{name: q, type: RegularExpression, value: '*'}]}]",
             "spec.rules[0].matches[0].queryParams[0].value",
             "is not a regular expression",
         ),
         (
-            "matches: [{method: FETCH}]".to_owned(),
+            "matches: [{method: FETCH}]",
             "spec.rules[0].matches[0].method",
             "unknown variant `FETCH`",
         ),
         (
-            "timeouts: {request: 1.5s}".to_owned(),
+            "timeouts: {request: 1.5s}",
             "spec.rules[0].timeouts.request",
             "`1.5s` is not a duration",
         ),
         (
-            "timeouts: {request: 1s, backendRequest: 2s}".to_owned(),
+            "timeouts: {request: 1s, backendRequest: 2s}",
             "spec.rules[0].timeouts.backendRequest",
             "`2s` is longer than the request timeout `1s`",
         ),
         (
-            "retry: {codes: [200]}".to_owned(),
+            "retry: {codes: [200]}",
             "spec.rules[0].retry.codes[0]",
             "400 to 599",
         ),
         (
-            "retry: {backoff: soon}".to_owned(),
+            "retry: {backoff: soon}",
             "spec.rules[0].retry.backoff",
             "`soon` is not a duration",
         ),
         (
-            "sessionPersistence: {type: Cookie}".to_owned(),
+            "sessionPersistence: {type: Cookie}",
             "spec.rules[0].sessionPersistence",
             "unknown field",
         ),
     ];
     for (fields, path, words) in cases {
-        assert_problem(&[GATEWAY, POOL, &rule(&fields)], "error", path, words);
+        assert_problem(&[GATEWAY, POOL, &rule(fields)], "error", path, words);
     }
     let same = rule("matches: [{headers: [{name: x-a, value: a}, {name: X-A, value: b}]}]");
     assert_problem(

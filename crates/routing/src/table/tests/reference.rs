@@ -47,7 +47,10 @@ fn found() -> impl Strategy<Value = RouteMatch> {
     })
 }
 
-fn attached() -> impl Strategy<Value = (Vec<Hostname>, Option<i64>, Vec<Vec<RouteMatch>>)> {
+/// Hostnames, age and rules of a route.
+type Drawn = (Vec<Hostname>, Option<i64>, Vec<Vec<RouteMatch>>);
+
+fn attached() -> impl Strategy<Value = Drawn> {
     let hosts = proptest::sample::subsequence(&HOSTS[..], 0..3).prop_map(|names| {
         names
             .iter()
@@ -58,7 +61,7 @@ fn attached() -> impl Strategy<Value = (Vec<Hostname>, Option<i64>, Vec<Vec<Rout
     (hosts, proptest::option::of(0..3_i64), rules)
 }
 
-fn snapshot(routes: Vec<(Vec<Hostname>, Option<i64>, Vec<Vec<RouteMatch>>)>) -> Snapshot {
+fn snapshot(routes: Vec<Drawn>) -> Snapshot {
     let rule = |matches: Vec<RouteMatch>| Rule {
         name: None,
         matches,
