@@ -218,6 +218,32 @@ async fn what_changes_nothing_publishes_nothing() {
 }
 
 #[test]
+fn the_same_text_is_tried_once() {
+    let scratch = Scratch::new();
+    scratch.write("a.yaml", &endpoints(1));
+    let mut loader = Loader::new(vec![scratch.root()], Options::default());
+    assert_eq!(loader.load_first().expect("loads").generation, 1);
+    let mut changed = || {
+        loader
+            .load_changed()
+            .map(|snapshot| snapshot.map(|new| new.generation))
+    };
+    assert!(matches!(changed(), Ok(None)));
+    scratch.write("a.yaml", &endpoints(2));
+    assert!(matches!(changed(), Ok(Some(2))));
+    assert!(matches!(changed(), Ok(None)));
+    scratch.write("a.yaml", "endpoints: 1");
+    assert!(matches!(changed(), Err(SourceError::Invalid(_))));
+    assert!(matches!(changed(), Ok(None)), "refused and counted once");
+    fs::remove_file(scratch.path("a.yaml")).expect("removed");
+    scratch.write("b.yaml", &endpoints(2));
+    assert!(
+        matches!(changed(), Ok(Some(3))),
+        "what problems are called counts too"
+    );
+}
+
+#[test]
 fn a_bad_start_is_an_error_with_its_places() {
     let scratch = Scratch::new();
     scratch.write(
