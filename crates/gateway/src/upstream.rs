@@ -10,6 +10,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use resources::AppProtocol;
+use rustls_pki_types::ServerName;
 use signals::Endpoint;
 
 use crate::connect::Dial;
@@ -61,24 +62,24 @@ impl Upstreams {
     ) -> Result<http::Response<Incoming>, Failure> {
         let identity = endpoint.identity();
         let mut uri = std::mem::take(request.uri_mut()).into_parts();
+        let h2c = protocol == AppProtocol::H2c && !identity.https;
         uri.scheme = Some(if identity.https {
             Scheme::HTTPS
         } else {
             Scheme::HTTP
         });
-        uri.authority = Some(authority(endpoint)?);
+        // HTTP/2 carries the client's host in `:authority` and nowhere else (RFC 9113 §8.3.1), and only the
+        // handshake tells whether an https endpoint speaks it. The address is the pool's, whatever the URI says.
+        uri.authority = Some(match asked_host(request.headers()) {
+            Some(host) if h2c || identity.https => host,
+            _ => authority(endpoint)?,
+        });
+        if h2c || identity.https {
+            // For HTTP/1.1 the client library makes it again from the authority.
+            request.headers_mut().remove(http::header::HOST);
+        }
         *request.uri_mut() =
             http::Uri::from_parts(uri).map_err(|error| Failure::Unsendable(error.into()))?;
-        let h2c = protocol == AppProtocol::H2c && !identity.https;
-        if h2c {
-            // HTTP/2 carries `:authority` in place of `Host` (RFC 9113 §8.3.1).
-            if let Some(host) = request.headers_mut().remove(http::header::HOST) {
-                request
-                    .headers_mut()
-                    .entry("x-forwarded-host")
-                    .or_insert(host);
-            }
-        }
         self.client(endpoint, h2c)
             .request(request)
             .await
@@ -115,9 +116,12 @@ impl Upstreams {
             address: endpoint.address(),
             timeout: self.connect_timeout,
         };
+        let host = endpoint.identity().host.to_string();
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(self.tls.as_ref().clone())
             .https_or_http()
+            // The certificate must be the endpoint's, not one for the host the client asked for.
+            .with_server_name_resolver(move |_: &_| ServerName::try_from(host.clone()))
             .enable_all_versions()
             .wrap_connector(dial);
         Client::builder(TokioExecutor::new())
@@ -139,6 +143,12 @@ impl Pools {
             self.sweep_at = self.by_endpoint.len() * 2;
         }
     }
+}
+
+/// The client's host, if it can stand in a URI; user information never can.
+fn asked_host(headers: &http::HeaderMap) -> Option<Authority> {
+    let host: Authority = headers.get(http::header::HOST)?.to_str().ok()?.parse().ok()?;
+    (!host.as_str().contains('@')).then_some(host)
 }
 
 fn authority(endpoint: &Endpoint) -> Result<Authority, Failure> {
