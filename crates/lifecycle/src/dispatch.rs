@@ -4,20 +4,20 @@
 //! Until the first byte of an answer is there, the door reports failures and gets back the verdict: try the
 //! next endpoint, or send this error. The bookkeeping follows the endpoint that really serves.
 
+mod filters;
 mod plain;
 mod pooled;
+mod targets;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::request::Parts;
-use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use payload::{Body, Rename};
-use resources::{AppProtocol, Backend, BackendTarget, Filter, Retry, Timeouts};
-use routing::RequestParts;
+use resources::{AppProtocol, BackendTarget, Retry, Timeouts};
 use signals::{Endpoint, Reservation, Time};
-use smallvec::SmallVec;
+
+use targets::Targets;
 
 use crate::budget::Claim;
 use crate::core::PoolView;
@@ -42,15 +42,6 @@ pub struct Dispatch {
     mirrors: Vec<MirrorCopy>,
     origin: Option<HeaderValue>,
     claim: Option<Claim>,
-}
-
-/// Endpoints to try, best first, and how far the trying has come.
-#[derive(Debug)]
-pub(crate) struct Targets {
-    list: SmallVec<[Arc<Endpoint>; 8]>,
-    current: usize,
-    attempts: usize,
-    attempts_max: usize,
 }
 
 /// What only requests to pools carry.
@@ -98,10 +89,10 @@ pub(crate) fn prepare(
     has_body: bool,
 ) -> Step {
     exchange.routed_after = Some(exchange.core.since(exchange.arrived));
-    publish_model(&mut exchange);
+    filters::publish_model(&mut exchange);
     let choice = choice.clone();
     let origin = exchange.parts.headers.get(http::header::ORIGIN).cloned();
-    let mirrors = match apply_filters(&mut exchange, &choice) {
+    let mirrors = match filters::apply(&mut exchange, &choice) {
         Ok(mirrors) => mirrors,
         Err(refusal) => return Step::Reply(exchange.refuse(&refusal)),
     };
@@ -146,120 +137,6 @@ impl Draft {
     }
 }
 
-/// Sets the model headers, so that they reach the backend as they would behind a body-based router.
-fn publish_model(exchange: &mut Exchange) {
-    let Some(model) = &exchange.model else { return };
-    let base = exchange.view.snapshot.base_models.base_of(model);
-    for (name, value) in [
-        (routing::MODEL_HEADER, Some(model)),
-        (routing::BASE_MODEL_HEADER, base),
-    ] {
-        if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
-            exchange.parts.headers.insert(name, value);
-        }
-    }
-}
-
-fn filters_of<'c>(choice: &'c Choice) -> impl Iterator<Item = &'c [Filter]> {
-    let rule = choice.rule();
-    let backend: Option<&'c Backend> = rule.and_then(|rule| rule.backends.get(choice.backend));
-    rule.map(|rule| rule.filters.as_slice())
-        .into_iter()
-        .chain(backend.map(|backend| backend.filters.as_slice()))
-}
-
-/// Applies request filters to head and target, and resolves the mirrors that take this request.
-fn apply_filters(exchange: &mut Exchange, choice: &Choice) -> Result<Vec<MirrorCopy>, Refusal> {
-    let Some(matched) = choice
-        .rule()
-        .and_then(|rule| rule.matches.get(choice.matched))
-    else {
-        return Ok(Vec::new());
-    };
-    let mut copies = Vec::new();
-    let mut head = RequestParts {
-        path: exchange.parts.uri.path().to_owned(),
-        query: exchange.parts.uri.query().map(str::to_owned),
-        host: None,
-        headers: &mut exchange.parts.headers,
-    };
-    let mut mirrors = Vec::new();
-    for filters in filters_of(choice) {
-        let found = routing::apply_request_filters(filters, matched, &mut head)
-            .map_err(|error| Refusal::new(Reason::InvalidFilter, error.to_string()))?;
-        mirrors.extend(found);
-    }
-    let RequestParts {
-        path, query, host, ..
-    } = head;
-    set_target(
-        &mut exchange.parts,
-        &path,
-        query.as_deref(),
-        host.as_deref(),
-    )?;
-    for mirror in mirrors
-        .into_iter()
-        .filter(|mirror| mirror.takes(exchange.core.entropy().draw()))
-    {
-        copies.extend(plain::mirror_copy(exchange, &mirror.target));
-    }
-    Ok(copies)
-}
-
-/// Writes path, query and host back into the head. The authority moves into `Host`, which the door sends on.
-fn set_target(
-    parts: &mut Parts,
-    path: &str,
-    query: Option<&str>,
-    host: Option<&str>,
-) -> Result<(), Refusal> {
-    let unusable = || {
-        Refusal::new(
-            Reason::InvalidFilter,
-            "a filter of the rule makes a target that is not a valid URI",
-        )
-    };
-    let host = host
-        .map(str::to_owned)
-        .unwrap_or_else(|| crate::exchange::host_of(parts).to_owned());
-    let target = match query {
-        Some(query) => format!("{path}?{query}"),
-        None => path.to_owned(),
-    };
-    let target: PathAndQuery = target.parse().map_err(|_| unusable())?;
-    parts.uri = Uri::from(target);
-    if !host.is_empty() {
-        parts.headers.insert(
-            http::header::HOST,
-            HeaderValue::from_str(&host).map_err(|_| unusable())?,
-        );
-    }
-    Ok(())
-}
-
-impl Targets {
-    pub(crate) fn new(list: SmallVec<[Arc<Endpoint>; 8]>, attempts_max: usize) -> Self {
-        Self {
-            list,
-            current: 0,
-            attempts: 1,
-            attempts_max,
-        }
-    }
-
-    /// Moves on to the next endpoint; after the last one, back to the first if `cycle`.
-    fn advance(&mut self, cycle: bool) -> bool {
-        let untried = self.attempts < self.list.len() && self.attempts < self.attempts_max;
-        if self.list.is_empty() || !(untried || cycle) {
-            return false;
-        }
-        self.current = (self.current + 1) % self.list.len();
-        self.attempts += 1;
-        true
-    }
-}
-
 impl Dispatch {
     fn assemble(
         exchange: Box<Exchange>,
@@ -300,7 +177,7 @@ impl Dispatch {
     /// The endpoint to send to now.
     #[must_use]
     pub fn endpoint(&self) -> Option<&Arc<Endpoint>> {
-        self.targets.list.get(self.targets.current)
+        self.targets.current()
     }
 
     /// What the endpoint speaks in clear text.
@@ -392,10 +269,9 @@ impl Dispatch {
             };
             listed
                 && replayable
-                && self.targets.attempts <= usize::try_from(retry.attempts).unwrap_or(usize::MAX)
+                && self.targets.attempts() <= usize::try_from(retry.attempts).unwrap_or(usize::MAX)
         });
-        let by_list = self.targets.attempts
-            < self.targets.list.len().min(self.targets.attempts_max)
+        let by_list = self.targets.has_untried()
             && match cause {
                 AttemptFailure::Connect => true,
                 AttemptFailure::Broken => {
@@ -439,7 +315,7 @@ impl Dispatch {
     }
 
     fn give_up(self, cause: AttemptFailure) -> Reply {
-        let tried = self.targets.attempts;
+        let tried = self.targets.attempts();
         let refusal = match cause {
             AttemptFailure::Timeout => Refusal::new(
                 Reason::Timeout,
@@ -452,7 +328,7 @@ impl Dispatch {
                     Reason::UpstreamUnreachable,
                     format!(
                         "{tried} of {} candidate endpoints tried; the last failure was: {}",
-                        self.targets.list.len(),
+                        self.targets.len(),
                         cause.label()
                     ),
                 )
@@ -491,10 +367,6 @@ impl Dispatch {
     #[must_use]
     pub fn accept(self: Box<Self>, response: &mut http::response::Parts) -> Observing {
         Observing::begin(*self, response)
-    }
-
-    pub(crate) fn response_filters(choice: &Choice) -> impl Iterator<Item = &[Filter]> {
-        filters_of(choice)
     }
 
     pub(crate) fn into_observed(self) -> Observed {

@@ -2,7 +2,7 @@
 //! request ids, and W3C trace context.
 
 use http::header::{
-    CONNECTION, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
     TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -65,7 +65,8 @@ pub(crate) fn control<'h>(headers: &'h HeaderMap, newer: &str, older: &str) -> O
 }
 
 /// Removes headers that belong to one connection, also those that `Connection` names (RFC 9110 §7.6.1).
-/// `TE: trailers` stays, because trailers are forwarded.
+/// `TE: trailers` and `Trailer` stay, because trailers are forwarded; so do `Host` and `Content-Length`, which a
+/// client cannot mean for one connection only.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
@@ -73,6 +74,7 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|list| list.split(','))
         .filter_map(|name| name.trim().parse().ok())
+        .filter(|name| *name != HOST && *name != CONTENT_LENGTH)
         .collect();
     let accepts_trailers = headers.get_all(TE).iter().any(|value| {
         value.to_str().is_ok_and(|list| {
@@ -97,8 +99,6 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
     if accepts_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
-    } else {
-        headers.remove(TRAILER);
     }
 }
 

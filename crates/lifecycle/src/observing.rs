@@ -231,7 +231,7 @@ fn prepare_head(observed: &Observed, headers: &mut HeaderMap, streamed: bool, re
             .entry(ACCEL_BUFFERING)
             .or_insert(HeaderValue::from_static("no"));
     }
-    for filters in Dispatch::response_filters(&observed.choice) {
+    for filters in observed.choice.filters() {
         routing::apply_response_filters(filters, headers);
         for filter in filters {
             if let Filter::Cors(policy) = filter {

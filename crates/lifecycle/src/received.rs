@@ -44,6 +44,15 @@ impl Choice {
     pub(crate) fn rule(&self) -> Option<&Rule> {
         self.route.rules.get(self.rule)
     }
+
+    /// Filters of the rule, then those of the chosen backend.
+    pub(crate) fn filters(&self) -> impl Iterator<Item = &[Filter]> {
+        let rule = self.rule();
+        let backend = rule.and_then(|rule| rule.backends.get(self.backend));
+        rule.map(|rule| rule.filters.as_slice())
+            .into_iter()
+            .chain(backend.map(|backend| backend.filters.as_slice()))
+    }
 }
 
 impl Received {
@@ -53,6 +62,8 @@ impl Received {
     /// The answer to send when the gateway drains or holds its maximum of requests.
     pub fn new(core: &Arc<Core>, door: Door, mut parts: Parts) -> Result<Self, Reply> {
         let entropy = core.entropy();
+        // First of all, or a client could name the gateway's own headers in `Connection` and so remove them.
+        headers::strip_hop_by_hop(&mut parts.headers);
         headers::strip_reserved(&mut parts.headers);
         let request_id = headers::ensure_request_id(&mut parts.headers, entropy.draw_wide());
         headers::add_forwarded(&mut parts.headers, door.peer, door.tls);

@@ -265,7 +265,11 @@ fn assemble(
 
 /// The body with another model name, and whether it is sent decompressed now. A body without a model stays as it is.
 fn patched(read: &ReadBody, model: &str) -> (Outgoing, bool) {
-    match read.facts.as_ref().filter(|facts| facts.model_span.is_some()) {
+    match read
+        .facts
+        .as_ref()
+        .filter(|facts| facts.model_span.is_some())
+    {
         Some(facts) => {
             let body = facts.rewrite(read.plain(), Some(model), false);
             (Outgoing::Whole(body), read.decoded.is_some())
