@@ -77,7 +77,8 @@ fn append_ignored(path: &Path<'_>, out: &mut String) {
     }
 }
 
-fn append_index(index: usize, out: &mut String) {
+/// Adds an index to a path.
+pub(crate) fn append_index(index: usize, out: &mut String) {
     out.push_str(&format!("[{index}]"));
 }
 

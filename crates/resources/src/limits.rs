@@ -7,7 +7,7 @@ mod tables;
 pub(crate) use form::Form;
 pub(crate) use tables::{GATEWAY, GRANT, OBJECTIVE, POOL, REWRITE, ROUTE};
 
-use crate::decode::Fault;
+use crate::decode::{Fault, append_index, append_key};
 use crate::tree::{Node, Value};
 
 /// One limit of a value.
@@ -42,78 +42,104 @@ pub(crate) struct Section {
 /// Checks an object against a table and gives all faults.
 pub(crate) fn check(object: &Node, table: &[Section], faults: &mut Vec<Fault>) {
     for section in table {
-        for (path, limits) in section.rows {
-            let dot = if section.at.is_empty() || path.is_empty() {
-                ""
-            } else {
-                "."
-            };
-            let pattern = format!("{}{dot}{path}", section.at);
-            visit(object, &pattern, String::new(), &mut |node, path| {
-                for limit in *limits {
-                    test(*limit, node, path, faults);
-                }
-            });
+        visit(object, section.at, &Trail::Root, &mut |node, trail| {
+            for (path, limits) in section.rows {
+                visit(node, path, trail, &mut |node, trail| {
+                    limits
+                        .iter()
+                        .for_each(|limit| test(*limit, node, trail, faults));
+                });
+            }
+        });
+    }
+}
+
+/// The way from an object to a value in it, written out only if there is a fault to report.
+enum Trail<'t> {
+    Root,
+    Key(&'t Trail<'t>, &'t str),
+    Index(&'t Trail<'t>, usize),
+}
+
+impl Trail<'_> {
+    fn write(&self, out: &mut String) {
+        match self {
+            Self::Root => {}
+            Self::Key(parent, key) => {
+                parent.write(out);
+                append_key(key, out);
+            }
+            Self::Index(parent, index) => {
+                parent.write(out);
+                append_index(*index, out);
+            }
         }
+    }
+
+    fn path(&self) -> String {
+        let mut path = String::new();
+        self.write(&mut path);
+        path
     }
 }
 
 /// Calls `found` for every node the pattern leads to.
-fn visit(node: &Node, pattern: &str, path: String, found: &mut impl FnMut(&Node, &str)) {
+fn visit(node: &Node, pattern: &str, trail: &Trail<'_>, found: &mut impl FnMut(&Node, &Trail<'_>)) {
     if let Some(rest) = pattern.strip_prefix("[]") {
         for (index, item) in node.items().iter().enumerate() {
-            visit(item, rest, format!("{path}[{index}]"), found);
+            visit(item, rest, &Trail::Index(trail, index), found);
         }
         return;
     }
     if let Some(rest) = pattern.strip_prefix("{}") {
         for (key, item) in node.entries() {
-            visit(item, rest, format!("{path}.{key}"), found);
+            visit(item, rest, &Trail::Key(trail, key), found);
         }
         return;
     }
     let pattern = pattern.strip_prefix('.').unwrap_or(pattern);
     if pattern.is_empty() {
-        found(node, &path);
+        found(node, trail);
         return;
     }
-    let end = pattern.find(['.', '[', '{']).unwrap_or(pattern.len());
+    let ends = |byte: &u8| matches!(byte, b'.' | b'[' | b'{');
+    let end = pattern
+        .as_bytes()
+        .iter()
+        .position(ends)
+        .unwrap_or(pattern.len());
     let (key, rest) = pattern.split_at(end);
     if let Some(child) = node.get(key) {
-        let mut path = path;
-        crate::decode::append_key(key, &mut path);
-        visit(child, rest, path, found);
+        visit(child, rest, &Trail::Key(trail, key), found);
     }
 }
 
 /// Values of the wrong type are left to decoding.
-fn test(limit: Limit, node: &Node, path: &str, faults: &mut Vec<Fault>) {
-    let mut fault = |path: String, message: String| faults.push(Fault { path, message });
-    let here = path.to_owned();
+fn test(limit: Limit, node: &Node, trail: &Trail<'_>, faults: &mut Vec<Fault>) {
+    let mut fault = |message: String| {
+        faults.push(Fault {
+            path: trail.path(),
+            message,
+        })
+    };
     match (limit, &node.value) {
         (Limit::Items(least, most), Value::List(items))
             if !(least..=most).contains(&items.len()) =>
         {
-            fault(
-                here,
-                format!("has {} items, want {least} to {most}", items.len()),
-            );
+            fault(format!("has {} items, want {least} to {most}", items.len()));
         }
         (Limit::Entries(least, most), Value::Map(entries))
             if !(least..=most).contains(&entries.len()) =>
         {
-            fault(
-                here,
-                format!("has {} entries, want {least} to {most}", entries.len()),
-            );
+            fault(format!(
+                "has {} entries, want {least} to {most}",
+                entries.len()
+            ));
         }
         (Limit::Length(least, most), Value::Text(text)) => {
             let length = text.chars().count();
             if !(least..=most).contains(&length) {
-                fault(
-                    here,
-                    format!("has {length} characters, want {least} to {most}"),
-                );
+                fault(format!("has {length} characters, want {least} to {most}"));
             }
         }
         (Limit::Range(least, most), Value::Number(number))
@@ -121,18 +147,19 @@ fn test(limit: Limit, node: &Node, path: &str, faults: &mut Vec<Fault>) {
                 .as_i64()
                 .is_some_and(|value| (least..=most).contains(&value)) =>
         {
-            fault(
-                here,
-                format!("`{number}` is out of range, want {}", range(least, most)),
-            );
+            fault(format!(
+                "`{number}` is out of range, want {}",
+                range(least, most)
+            ));
         }
         (Limit::Looks(form), Value::Text(text)) if !form.fits(text) => {
-            fault(
-                here,
-                format!("`{text}` is not {}, want {}", form.name(), form.wants()),
-            );
+            fault(format!(
+                "`{text}` is not {}, want {}",
+                form.name(),
+                form.wants()
+            ));
         }
-        (Limit::UniqueBy(key), Value::List(items)) => repeated(items, key, path, &mut fault),
+        (Limit::UniqueBy(key), Value::List(items)) => repeated(items, key, trail, faults),
         _ => {}
     }
 }
@@ -145,7 +172,7 @@ fn range(least: i64, most: i64) -> String {
     }
 }
 
-fn repeated(items: &[Node], key: &str, path: &str, fault: &mut impl FnMut(String, String)) {
+fn repeated(items: &[Node], key: &str, trail: &Trail<'_>, faults: &mut Vec<Fault>) {
     for (index, item) in items.iter().enumerate() {
         let Some(value) = item.get(key) else { continue };
         let same = |other: &Node| {
@@ -158,10 +185,13 @@ fn repeated(items: &[Node], key: &str, path: &str, fault: &mut impl FnMut(String
             let shown = shown
                 .as_str()
                 .map_or_else(|| shown.to_string(), str::to_owned);
-            fault(
-                format!("{path}[{index}].{key}"),
-                format!("`{shown}` is already given in {path}[{first}], want each {key} once"),
-            );
+            let path = trail.path();
+            faults.push(Fault {
+                message: format!(
+                    "`{shown}` is already given in {path}[{first}], want each {key} once"
+                ),
+                path: format!("{path}[{index}].{key}"),
+            });
         }
     }
 }
