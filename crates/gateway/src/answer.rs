@@ -43,6 +43,13 @@ impl Answer {
         *response.headers_mut() = reply.headers;
         response
     }
+
+    /// For a client that is no longer there to read it.
+    pub(crate) fn gone() -> http::Response<Self> {
+        let mut response = http::Response::new(Self::Own(None));
+        *response.status_mut() = http::StatusCode::BAD_REQUEST;
+        response
+    }
 }
 
 impl Flow {
@@ -110,6 +117,17 @@ impl Flow {
                         .map(|trailers| Ok(Frame::trailers(trailers))),
                 );
             };
+            // Before the body, or an answer that never pauses would have no deadline.
+            let expired = self
+                .deadline
+                .as_mut()
+                .is_some_and(|sleep| sleep.as_mut().poll(context).is_ready());
+            if expired {
+                self.close(|observing, ready| {
+                    observing.timed_out(&mut |piece| ready.push_back(piece))
+                });
+                continue;
+            }
             match Pin::new(incoming).poll_frame(context) {
                 Poll::Ready(Some(Ok(frame))) => self.take_frame(frame),
                 Poll::Ready(None) => {
@@ -122,18 +140,7 @@ impl Flow {
                         observing.upstream_broke(&mut |piece| ready.push_back(piece))
                     });
                 }
-                Poll::Pending => {
-                    let expired = self
-                        .deadline
-                        .as_mut()
-                        .is_some_and(|sleep| sleep.as_mut().poll(context).is_ready());
-                    if !expired {
-                        return Poll::Pending;
-                    }
-                    self.close(|observing, ready| {
-                        observing.timed_out(&mut |piece| ready.push_back(piece))
-                    });
-                }
+                Poll::Pending => return Poll::Pending,
             }
         }
     }

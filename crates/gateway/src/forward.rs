@@ -4,16 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::TRAILER;
 use http::{HeaderMap, Request, Response};
 use http_body::Frame;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use lifecycle::{AttemptFailure, Core, Dispatch, MirrorCopy, Verdict};
+use lifecycle::{AttemptFailure, Core, Dispatch, MirrorCopy, Reason, Refusal, Verdict};
 use signals::Time;
 
 use crate::answer::{Answer, Flow};
 use crate::gateway::Shared;
-use crate::outgoing::{Outgoing, StreamSlot};
+use crate::outgoing::{Fault, Outgoing, StreamSlot};
 
 /// Bytes of a mirror's answer that are read before its connection is dropped.
 const MIRROR_ANSWER_MAX: usize = 1 << 20;
@@ -26,6 +27,22 @@ pub(crate) enum ClientBody {
     Read(Option<HeaderMap>),
     /// To be streamed.
     Stream(StreamSlot),
+}
+
+impl ClientBody {
+    fn fault(&self) -> Option<Fault> {
+        match self {
+            Self::Read(_) => None,
+            Self::Stream(slot) => slot.fault(),
+        }
+    }
+
+    fn is_intact(&self) -> bool {
+        match self {
+            Self::Read(_) => true,
+            Self::Stream(slot) => slot.is_intact(),
+        }
+    }
 }
 
 struct Answered {
@@ -42,31 +59,44 @@ pub(crate) async fn forward(
         mirror(shared, &dispatch, copy);
     }
     let deadline = dispatch.deadline();
+    let mut pause = Duration::ZERO;
     loop {
         let left = time_left(&shared.core, deadline);
         let result = tokio::select! {
             biased;
-            result = attempt(shared, &dispatch, &body) => result,
+            result = attempt_after(pause, shared, &dispatch, &body) => result,
             () = sleep_or_forever(left) => return Answer::of_reply(dispatch.expired()),
         };
         let cause = match result {
             Ok(answered) => return hand_over(&shared.core, dispatch, answered, deadline),
             Err(cause) => cause,
         };
-        let intact = match &body {
-            ClientBody::Read(_) => true,
-            ClientBody::Stream(slot) => slot.is_intact(),
-        };
-        match dispatch.failed(cause, intact) {
-            Verdict::Again(next, pause) => {
-                dispatch = next;
-                if !pause.is_zero() {
-                    tokio::time::sleep(pause).await;
-                }
+        match body.fault() {
+            None => {}
+            Some(Fault::Stalled) => {
+                let refusal = Refusal::new(Reason::BodyTimeout, "the request body stalled");
+                return Answer::of_reply(dispatch.abandoned(&refusal));
             }
+            // Nobody reads an answer; dropping the dispatch counts the request as cancelled.
+            Some(Fault::BrokenOff) => return Answer::gone(),
+        }
+        match dispatch.failed(cause, body.is_intact()) {
+            Verdict::Again(next, backoff) => (dispatch, pause) = (next, backoff),
             Verdict::Reply(reply) => return Answer::of_reply(reply),
         }
     }
+}
+
+async fn attempt_after(
+    pause: Duration,
+    shared: &Arc<Shared>,
+    dispatch: &Dispatch,
+    body: &ClientBody,
+) -> Result<Answered, AttemptFailure> {
+    if !pause.is_zero() {
+        tokio::time::sleep(pause).await;
+    }
+    attempt(shared, dispatch, body).await
 }
 
 /// One try at the current endpoint, up to the first body byte where that still allows a fallback.
@@ -80,7 +110,7 @@ async fn attempt(
         let outgoing = match (dispatch.body(), body) {
             (Some(whole), ClientBody::Read(trailers)) => Outgoing::whole(&whole, trailers.clone()),
             (Some(whole), ClientBody::Stream(_)) => Outgoing::whole(&whole, None),
-            (None, ClientBody::Stream(slot)) => Outgoing::Streamed(slot.clone(), None),
+            (None, ClientBody::Stream(slot)) => Outgoing::streamed(slot.clone()),
             (None, ClientBody::Read(trailers)) => {
                 Outgoing::whole(&payload::Body::new(), trailers.clone())
             }
@@ -120,10 +150,14 @@ async fn attempt(
 }
 
 fn request(dispatch: &Dispatch, body: Outgoing) -> Request<Outgoing> {
+    let announced = body.announcement();
     let mut request = Request::new(body);
     *request.method_mut() = dispatch.method().clone();
     *request.uri_mut() = dispatch.target().clone();
     *request.headers_mut() = dispatch.headers().clone();
+    if let Some(names) = announced {
+        request.headers_mut().insert(TRAILER, names);
+    }
     request
 }
 

@@ -82,6 +82,8 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) upstreams: Upstreams,
     pub(crate) mirrors: Arc<Semaphore>,
+    /// Drops connections that outlasted the patience of a shutdown.
+    pub(crate) abandon: CancellationToken,
 }
 
 /// The embedded data plane.
@@ -106,6 +108,7 @@ impl Gateway {
                 options,
                 upstreams,
                 mirrors,
+                abandon: CancellationToken::new(),
             }),
             ports: Mutex::default(),
             connections: TaskTracker::new(),
@@ -205,7 +208,9 @@ impl Gateway {
         self.stop.cancel();
         self.connections.close();
         let _ = tokio::time::timeout(patience, self.connections.wait()).await;
-        self.connections.len()
+        let left = self.connections.len();
+        self.shared.abandon.cancel();
+        left
     }
 }
 

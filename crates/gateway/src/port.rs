@@ -76,7 +76,12 @@ pub(crate) async fn accept(
             shared: shared.clone(),
             stop: stop.clone(),
         };
-        connections.spawn(connection.run(stream, tls.load_full()));
+        let (abandon, tls) = (shared.abandon.clone(), tls.load_full());
+        connections.spawn(async move {
+            abandon
+                .run_until_cancelled(connection.run(stream, tls))
+                .await;
+        });
     }
 }
 

@@ -27,7 +27,8 @@ pub(crate) async fn serve(
     match received.proceed(has_body) {
         Step::Reply(reply) => Answer::of_reply(reply),
         Step::Send(dispatch) => {
-            forward(&shared, dispatch, ClientBody::Stream(StreamSlot::new(body))).await
+            let slot = StreamSlot::new(body, shared.options.body_timeout);
+            forward(&shared, dispatch, ClientBody::Stream(slot)).await
         }
         Step::Read(reading) => match read(&shared, reading, body).await {
             Ok((Step::Send(dispatch), trailers)) => {
@@ -35,7 +36,7 @@ pub(crate) async fn serve(
             }
             Ok((Step::Reply(reply), _)) | Err(Some(reply)) => Answer::of_reply(reply),
             // The lifecycle asks for a body once; and a client that broke off reads no answer.
-            Ok((Step::Read(_), _)) | Err(None) => gone(),
+            Ok((Step::Read(_), _)) | Err(None) => Answer::gone(),
         },
     }
 }
@@ -63,10 +64,4 @@ async fn read(
             Err(frame) => trailers = frame.into_trailers().ok(),
         }
     }
-}
-
-fn gone() -> Response<Answer> {
-    let mut response = Response::new(Answer::Own(None));
-    *response.status_mut() = http::StatusCode::BAD_REQUEST;
-    response
 }

@@ -147,7 +147,12 @@ impl Pools {
 
 /// The client's host, if it can stand in a URI; user information never can.
 fn asked_host(headers: &http::HeaderMap) -> Option<Authority> {
-    let host: Authority = headers.get(http::header::HOST)?.to_str().ok()?.parse().ok()?;
+    let host: Authority = headers
+        .get(http::header::HOST)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()?;
     (!host.as_str().contains('@')).then_some(host)
 }
 

@@ -150,8 +150,10 @@ async fn a_client_that_sends_all_before_it_reads_still_gets_the_refusal() {
         format!("Transfer-Encoding: chunked\r\n\r\n{length:x}\r\n"),
     ] {
         let mut wire = Wire::connect(house.http()).await;
-        wire.write(format!("POST {CHAT} HTTP/1.1\r\nHost: a.example\r\n{framing}"))
-            .await;
+        wire.write(format!(
+            "POST {CHAT} HTTP/1.1\r\nHost: a.example\r\n{framing}"
+        ))
+        .await;
         // As most clients do: an error in writing is not looked at while there may be an answer.
         let _ = crate::support::within(wire.stream.write_all(&vec![b' '; length])).await;
         let head = wire.read_head().await;

@@ -20,13 +20,7 @@ async fn dying(answer: &'static str) -> Upstream {
 }
 
 async fn unavailable() -> Upstream {
-    Upstream::answering(|_| {
-        Response::builder()
-            .status(503)
-            .body(full("busy"))
-            .unwrap()
-    })
-    .await
+    Upstream::answering(|_| Response::builder().status(503).body(full("busy")).unwrap()).await
 }
 
 #[tokio::test]
@@ -63,7 +57,10 @@ async fn the_next_endpoint_serves_before_the_first_byte() {
         drop(load);
         house.idle().await;
         let end = &house.ended(1).await[0];
-        assert_eq!((end.ending, &end.failed[..]), (Ending::Completed, &[cause][..]));
+        assert_eq!(
+            (end.ending, &end.failed[..]),
+            (Ending::Completed, &[cause][..])
+        );
         let served = end.served.clone().unwrap();
         let good = house
             .endpoints()
@@ -95,7 +92,11 @@ async fn when_nobody_serves_the_client_is_told_how_it_went() {
     let mut client = Client::http1(house.http()).await;
     let got = client.ask(post(CHAT, chat("m"))).await;
     assert_eq!(got.status, 502);
-    assert!(got.text().contains("2 of 2 candidate endpoints"), "{}", got.text());
+    assert!(
+        got.text().contains("2 of 2 candidate endpoints"),
+        "{}",
+        got.text()
+    );
     house.idle().await;
     let end = &house.ended(1).await[0];
     assert_eq!(end.ending, Ending::Refused(Reason::UpstreamUnreachable));
@@ -175,7 +176,10 @@ async fn gep1731_a_route_retries_the_codes_it_lists_as_often_as_it_says() {
         house.idle().await;
     }
     let one = failing(1).await;
-    let house = House::start(&one_service(&[one.port], ", retry: {codes: [502], attempts: 2}"));
+    let house = House::start(&one_service(
+        &[one.port],
+        ", retry: {codes: [502], attempts: 2}",
+    ));
     let mut client = Client::http1(house.http()).await;
     assert_eq!(client.ask(get("/")).await.status, 500);
 }

@@ -110,12 +110,20 @@ async fn ids_and_origin_of_a_request_reach_the_model_server() {
         assert_eq!(seen.header("tracestate"), "vendor=1");
         let onward = seen.header("traceparent");
         assert_eq!((&onward[..36], &onward[52..]), (&trace[..36], "-01"));
-        assert_ne!(&onward[36..52], &trace[36..52], "the gateway is the parent now");
+        assert_ne!(
+            &onward[36..52],
+            &trace[36..52],
+            "the gateway is the parent now"
+        );
 
         // Without an id the gateway makes one, and errors carry it as well.
         let got = client.ask(post(CHAT, "{")).await;
         assert_eq!(got.header("x-request-id").len(), 36);
-        assert!(got.text().contains("invalid_request_body"), "{}", got.text());
+        assert!(
+            got.text().contains("invalid_request_body"),
+            "{}",
+            got.text()
+        );
     }
 }
 

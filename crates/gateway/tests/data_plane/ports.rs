@@ -6,7 +6,7 @@ use gateway::ApplyError;
 use http_body_util::BodyExt;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::client::collect;
+use crate::support::client::{Sender, absolute, collect};
 use crate::support::manifests::{self, one_pool, one_service};
 use crate::support::{
     CHAT, Client, DONE, House, Upstream, chat_stream, event, get, house, post, until, within,
@@ -57,7 +57,7 @@ async fn a_request_on_a_kept_connection_is_refused_while_draining() {
     let (upstream, mut feeds) = Upstream::held("text/event-stream").await;
     let house = House::start(&one_pool(&[upstream.port], ""));
     let mut client = Client::h2c(house.http()).await;
-    let crate::support::client::Sender::Http2(sender) = &mut client.sender else {
+    let Sender::Http2(sender) = &mut client.sender else {
         panic!("speaks HTTP/2");
     };
     let mut late = sender.clone();
@@ -66,7 +66,7 @@ async fn a_request_on_a_kept_connection_is_refused_while_draining() {
     hand.data(event("m", "one")).await;
     house.core.drain();
     let mut ask = post(CHAT, chat_stream("m"));
-    crate::support::client::absolute(&mut ask);
+    absolute(&mut ask);
     let got = collect(within(late.send_request(ask)).await.unwrap())
         .await
         .unwrap();
@@ -81,19 +81,29 @@ async fn a_request_on_a_kept_connection_is_refused_while_draining() {
 async fn a_shutdown_drops_what_its_patience_did_not_cover() {
     let (upstream, mut feeds) = Upstream::held("text/event-stream").await;
     let house = House::start(&one_pool(&[upstream.port], ""));
-    let mut client = Client::http1(house.http()).await;
-    let begin = async {
-        let hand = within(feeds.recv()).await.unwrap();
-        hand.data(event("m", "one")).await;
-        hand
-    };
-    let (response, hand) = tokio::join!(client.send(post(CHAT, chat_stream("m"))), begin);
+    let mut streams = Vec::new();
+    for mut client in [
+        Client::http1(house.http()).await,
+        Client::h2c(house.http()).await,
+    ] {
+        let begin = async {
+            let hand = within(feeds.recv()).await.unwrap();
+            hand.data(event("m", "one")).await;
+            hand
+        };
+        let mut ask = post(CHAT, chat_stream("m"));
+        absolute(&mut ask);
+        let (response, hand) = tokio::join!(client.send(ask), begin);
+        streams.push((client, response, hand));
+    }
     let down = house.shut_down(Duration::from_millis(50));
-    assert_eq!(within(down).await.unwrap(), 1);
-    within(response.into_body().collect())
-        .await
-        .expect_err("a broken stream");
-    hand.dropped().await;
+    assert_eq!(within(down).await.unwrap(), 2);
+    for (_client, response, hand) in streams {
+        within(response.into_body().collect())
+            .await
+            .expect_err("a broken stream");
+        hand.dropped().await;
+    }
     house.idle().await;
     until(|| house.gateway.tasks() == 0).await;
 }
@@ -151,14 +161,22 @@ async fn a_port_that_is_taken_refuses_the_whole_change() {
     let error = house
         .apply(&on_ports(&[81, 8443], upstream.port))
         .unwrap_err();
-    assert!(matches!(&error, ApplyError::Bind { address, .. } if *address == taken.local_addr().unwrap()));
+    assert!(
+        matches!(&error, ApplyError::Bind { address, .. } if *address == taken.local_addr().unwrap())
+    );
     assert_eq!(house.gateway.bound(), before);
     assert_eq!(house.gateway.tasks(), 1);
     let mut client = Client::http1(house.http()).await;
     assert_eq!(client.ask(get("/")).await.text(), "hello");
 
     drop(taken);
-    assert_eq!(house.apply(&on_ports(&[81, 8443], upstream.port)).unwrap().len(), 2);
+    assert_eq!(
+        house
+            .apply(&on_ports(&[81, 8443], upstream.port))
+            .unwrap()
+            .len(),
+        2
+    );
 }
 
 #[tokio::test]

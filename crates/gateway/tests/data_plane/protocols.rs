@@ -1,10 +1,10 @@
 //! HTTP/1.1 and HTTP/2, in clear text and over TLS, on both sides.
 
-use http::{Response, Version};
+use crate::support::client::request;
 use crate::support::manifests::{self, one_pool, one_service};
 use crate::support::tls::Authority;
-use crate::support::client::request;
 use crate::support::{CHAT, Client, House, Upstream, chat, empty, full, get, post};
+use http::{Response, Version};
 
 #[tokio::test]
 async fn http1_and_h2c_on_one_port() {
@@ -29,11 +29,7 @@ async fn a_pool_of_h2c_servers() {
     let mut upstream = Upstream::named("hello").await;
     let yaml = [
         manifests::http(),
-        manifests::pool_with(
-            "chat",
-            &[upstream.port],
-            ", appProtocol: kubernetes.io/h2c",
-        ),
+        manifests::pool_with("chat", &[upstream.port], ", appProtocol: kubernetes.io/h2c"),
         manifests::route(&format!(
             "{{backendRefs: [{}]}}",
             manifests::to_pool("chat")
@@ -171,10 +167,7 @@ async fn a_renewed_certificate_is_shown_to_new_connections_and_old_ones_stay() {
     let own = yaml.split("tls.key: ").nth(1).unwrap().split('}').next();
     let broken = yaml.replace(own.unwrap(), &format!("{foreign:?}"));
     assert!(house.apply(&broken).is_err());
-    assert_eq!(
-        connect().await.certificate.as_deref(),
-        Some(&new[0][..])
-    );
+    assert_eq!(connect().await.certificate.as_deref(), Some(&new[0][..]));
 }
 
 #[tokio::test]
@@ -199,9 +192,7 @@ async fn one_client_connection_carries_many_requests() {
         assert_eq!(client.ask(post("/", "x")).await.text(), "hello");
     }
     // RFC 9110 §9.3.2: the answer to HEAD is the answer to GET without its content.
-    let got = client
-        .ask(request("HEAD", "/", &[], empty()))
-        .await;
+    let got = client.ask(request("HEAD", "/", &[], empty())).await;
     assert_eq!((got.header("content-length"), got.text()), ("5", ""));
     assert_eq!(client.ask(get("/")).await.text(), "hello");
     assert_eq!(house.gateway.tasks(), 2, "one port, one connection");

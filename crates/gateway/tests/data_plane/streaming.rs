@@ -15,7 +15,7 @@ use lifecycle::{Ending, Reason};
 use tokio::sync::Notify;
 
 use crate::support::body::BoxError;
-use crate::support::client::{absolute, collect, piece, request};
+use crate::support::client::{Sender, absolute, collect, piece, request};
 use crate::support::manifests::{self, one_pool, one_service};
 use crate::support::{
     CHAT, Client, DONE, Feed, House, Out, Upstream, chat, chat_stream, event, feed, full, get,
@@ -69,7 +69,7 @@ async fn each_event_reaches_the_client_while_the_model_server_holds_the_next() {
         hand.data(DONE).await;
         drop(hand);
         assert_eq!(read_to(&mut response, DONE).await, DONE);
-        assert!(piece(&mut response).await.is_none());
+        assert_eq!(collect(response).await.unwrap().text(), "");
         house.idle().await;
     }
     let endings: Vec<_> = house.ended(2).await.iter().map(|end| end.ending).collect();
@@ -148,7 +148,10 @@ async fn a_client_that_stops_reading_stops_the_model_server() {
     let mut client = Client::http1(house.http()).await;
     let response = client.send(post(CHAT, chat("m"))).await;
     let held = within(standstill(&made)).await;
-    assert!(held < HELD_MAX, "{held} bytes were taken for a client that reads none");
+    assert!(
+        held < HELD_MAX,
+        "{held} bytes were taken for a client that reads none"
+    );
     drop(response);
     client.connection.abort();
     until(|| gone.load(Ordering::SeqCst)).await;
@@ -172,11 +175,15 @@ async fn a_model_server_that_stops_reading_stops_the_client() {
     let bytes = 3 * HELD_MAX;
     let flood = Flood::new(bytes);
     let made = flood.made.clone();
-    let answer = Client::http1(house.http())
-        .await
-        .spawn(request("POST", "/", &[], flood.boxed_unsync()));
+    let answer =
+        Client::http1(house.http())
+            .await
+            .spawn(request("POST", "/", &[], flood.boxed_unsync()));
     let held = within(standstill(&made)).await;
-    assert!(held < HELD_MAX, "{held} bytes were taken for a server that reads none");
+    assert!(
+        held < HELD_MAX,
+        "{held} bytes were taken for a server that reads none"
+    );
     release.notify_one();
     let got = within(answer).await.unwrap().unwrap();
     assert_eq!(got.text(), bytes.to_string());
@@ -226,11 +233,11 @@ async fn rfc9110_6_5_trailers_travel_both_ways_between_all_protocols() {
         let house = House::start(&yaml);
         for path in [CHAT, "/streamed"] {
             for mut client in clients(&house).await {
-                let headers = [
-                    ("te", "trailers"),
-                    ("trailer", "x-check"),
-                    ("content-type", "application/json"),
-                ];
+                let mut headers = vec![("te", "trailers"), ("content-type", "application/json")];
+                // HTTP/2 need not announce trailers; a body that is held is sent on with an announcement.
+                if path != CHAT || matches!(client.sender, Sender::Http1(_)) {
+                    headers.push(("trailer", "x-check"));
+                }
                 let got = client
                     .ask(request("POST", path, &headers, body_with_trailers()))
                     .await;
@@ -255,7 +262,7 @@ async fn a_client_that_goes_away_frees_everything_and_the_model_server_notices()
         let (response, hand) = open_stream(&mut client, &mut feeds).await;
         assert_eq!(house.in_flight(), 1);
         drop(response);
-        if let crate::support::client::Sender::Http1(_) = client.sender {
+        if let Sender::Http1(_) = client.sender {
             client.connection.abort();
         }
         hand.dropped().await;
@@ -271,7 +278,7 @@ async fn a_client_that_goes_away_before_the_first_byte_frees_everything_too() {
     let (upstream, mut feeds) = Upstream::held("text/event-stream").await;
     let house = House::start(&one_pool(&[upstream.port], ""));
     for client in clients(&house).await {
-        let http1 = matches!(client.sender, crate::support::client::Sender::Http1(_));
+        let http1 = matches!(client.sender, Sender::Http1(_));
         let connection = client.connection.abort_handle();
         let answer = client.spawn(post(CHAT, chat_stream("m")));
         let hand = within(feeds.recv()).await.unwrap();
@@ -301,8 +308,14 @@ async fn a_stream_without_its_end_marker_ends_in_an_error_event() {
             }
             let got = collect(response).await.expect("a clean end");
             let text = got.text().to_owned();
-            assert!(text.contains("\n\ndata: {\"error\"") || text.starts_with("data: {\"error\""), "{text}");
-            assert!(text.contains("upstream_failed") && text.ends_with(DONE), "{text}");
+            assert!(
+                text.contains("\n\ndata: {\"error\"") || text.starts_with("data: {\"error\""),
+                "{text}"
+            );
+            assert!(
+                text.contains("upstream_failed") && text.ends_with(DONE),
+                "{text}"
+            );
         }
     }
     for end in house.ended(4).await {
@@ -322,8 +335,10 @@ async fn an_answer_that_breaks_off_is_broken_for_the_client_too() {
     .await;
     let counted = Upstream::raw(|mut wire| async move {
         wire.read_request().await;
-        wire.write("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{\"a")
-            .await;
+        wire.write(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{\"a",
+        )
+        .await;
         // An orderly end of the connection in the middle of the body is no better than a reset.
     })
     .await;

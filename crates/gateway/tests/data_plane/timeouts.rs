@@ -55,7 +55,11 @@ async fn after_the_first_byte_a_stream_ends_in_an_error_event() {
     hand.data(event("m", "one")).await;
     let got = within(answer).await.unwrap().unwrap();
     assert!(got.text().starts_with(&event("m", "one")));
-    assert!(got.text().contains("\"timeout\"") && got.text().ends_with(DONE), "{}", got.text());
+    assert!(
+        got.text().contains("\"timeout\"") && got.text().ends_with(DONE),
+        "{}",
+        got.text()
+    );
     hand.dropped().await;
     house.idle().await;
 }
@@ -76,7 +80,10 @@ async fn a_stream_that_never_pauses_ends_at_its_deadline_too() {
 #[tokio::test]
 async fn an_answer_that_is_no_stream_breaks_off_at_its_deadline() {
     let (upstream, mut feeds) = Upstream::held("text/plain").await;
-    let house = House::start(&one_service(&[upstream.port], ", timeouts: {request: 200ms}"));
+    let house = House::start(&one_service(
+        &[upstream.port],
+        ", timeouts: {request: 200ms}",
+    ));
     let answer = Client::http1(house.http()).await.spawn(get("/"));
     let hand = within(feeds.recv()).await.unwrap();
     hand.data("part").await;

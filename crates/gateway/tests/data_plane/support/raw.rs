@@ -96,13 +96,6 @@ impl Wire {
         head + &String::from_utf8(body).unwrap()
     }
 
-    /// All that follows, and whether the other side ended it in an orderly way.
-    pub async fn rest(mut self) -> (String, bool) {
-        let mut held = std::mem::take(&mut self.held);
-        let orderly = within(self.stream.read_to_end(&mut held)).await.is_ok();
-        (String::from_utf8_lossy(&held).into_owned(), orderly)
-    }
-
     /// Ends the connection with a reset instead of an end.
     pub fn reset(self) {
         SockRef::from(&self.stream)
