@@ -176,7 +176,7 @@ impl Body for Answer {
             Self::Own(body) => {
                 SizeHint::with_exact(body.as_ref().map_or(0, |body| body.len() as u64))
             }
-            Self::Flowing(flow) => flow.hint.clone(),
+            Self::Flowing(flow) => flow.hint,
         }
     }
 }

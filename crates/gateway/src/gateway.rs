@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::port::{Port, accept, bind};
 use crate::tls::{TlsError, UpstreamTrust, client_config, server_config};
 use crate::upstream::Upstreams;
+use crate::workers::Workers;
 
 /// How the data plane behaves.
 #[derive(Debug, Clone)]
@@ -31,6 +32,8 @@ pub struct Options {
     pub http2_streams_max: u32,
     /// Mirrored requests under way at once; one more is not sent. Default 1,024.
     pub mirrors_max: usize,
+    /// Threads that serve connections. Default: one per core.
+    pub workers: usize,
     /// Whom to trust behind `https` endpoints.
     pub trust: UpstreamTrust,
 }
@@ -44,6 +47,7 @@ impl Default for Options {
             connect_timeout: Duration::from_secs(3),
             http2_streams_max: 1024,
             mirrors_max: 1024,
+            workers: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             trust: UpstreamTrust::System,
         }
     }
@@ -86,9 +90,26 @@ pub(crate) struct Shared {
     pub(crate) abandon: CancellationToken,
 }
 
+/// Why a gateway cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The certificates to trust cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The threads that serve connections cannot be started.
+    #[error(
+        "cannot start the gateway's threads: {0}; if file handles ran out, raise the limit (ulimit -n)"
+    )]
+    Workers(#[from] std::io::Error),
+}
+
 /// The embedded data plane.
 pub struct Gateway {
-    shared: Arc<Shared>,
+    core: Arc<Core>,
+    options: Options,
+    workers: Arc<Workers>,
+    /// Drops connections that outlasted the patience of a shutdown, and ends the threads.
+    abandon: CancellationToken,
     ports: Mutex<HashMap<u16, Port>>,
     connections: TaskTracker,
     stop: CancellationToken,
@@ -98,18 +119,27 @@ impl Gateway {
     /// A gateway without ports yet; see [`Gateway::apply`].
     ///
     /// # Errors
-    /// [`TlsError`] if the trusted certificates cannot be read.
-    pub fn new(core: Arc<Core>, options: Options) -> Result<Self, TlsError> {
-        let upstreams = Upstreams::new(client_config(&options.trust)?, options.connect_timeout);
+    /// [`StartError`] if the trusted certificates cannot be read or threads cannot be started.
+    pub fn new(core: Arc<Core>, options: Options) -> Result<Self, StartError> {
+        let tls = client_config(&options.trust)?;
         let mirrors = Arc::new(Semaphore::new(options.mirrors_max));
+        let abandon = CancellationToken::new();
+        let shared = || {
+            Arc::new(Shared {
+                core: core.clone(),
+                options: options.clone(),
+                upstreams: Upstreams::new(tls.clone(), options.connect_timeout),
+                mirrors: mirrors.clone(),
+                abandon: abandon.clone(),
+            })
+        };
+        let shared = (0..options.workers.max(1)).map(|_| shared()).collect();
+        let workers = Arc::new(Workers::start(shared, &abandon)?);
         Ok(Self {
-            shared: Arc::new(Shared {
-                core,
-                options,
-                upstreams,
-                mirrors,
-                abandon: CancellationToken::new(),
-            }),
+            core,
+            options,
+            workers,
+            abandon,
             ports: Mutex::default(),
             connections: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -144,13 +174,12 @@ impl Gateway {
             );
             if !ports.contains_key(declared) {
                 let port = self
-                    .shared
                     .options
                     .port_map
                     .get(declared)
                     .copied()
                     .unwrap_or(*declared);
-                let address = SocketAddr::new(self.shared.options.address, port);
+                let address = SocketAddr::new(self.options.address, port);
                 let listener =
                     bind(address).map_err(|error| ApplyError::Bind { address, error })?;
                 let bound = listener
@@ -177,7 +206,7 @@ impl Gateway {
                 listener,
                 declared,
                 tls,
-                self.shared.clone(),
+                self.workers.clone(),
                 stop,
                 self.connections.clone(),
             ));
@@ -204,13 +233,20 @@ impl Gateway {
     /// Refuses new requests, lets those under way finish for at most `patience`, then drops the rest.
     /// Returns how many connections were still open then.
     pub async fn shutdown(&self, patience: Duration) -> usize {
-        self.shared.core.drain();
+        self.core.drain();
         self.stop.cancel();
         self.connections.close();
         let _ = tokio::time::timeout(patience, self.connections.wait()).await;
         let left = self.connections.len();
-        self.shared.abandon.cancel();
+        self.abandon.cancel();
         left
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        self.abandon.cancel();
     }
 }
 

@@ -17,8 +17,9 @@ mod port;
 mod serve;
 mod tls;
 mod upstream;
+mod workers;
 
-pub use gateway::{ApplyError, Bound, Gateway, Options};
+pub use gateway::{ApplyError, Bound, Gateway, Options, StartError};
 pub use tls::{TlsError, UpstreamTrust, client_config};
 
 /// Errors of bodies in either direction.

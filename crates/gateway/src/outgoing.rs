@@ -197,7 +197,7 @@ impl Body for Outgoing {
                 trailers: Some(_), ..
             } => SizeHint::default(),
             Self::Whole { left, .. } => SizeHint::with_exact(*left),
-            Self::Streamed { slot, .. } => slot.hint.clone(),
+            Self::Streamed { slot, .. } => slot.hint,
         }
     }
 }

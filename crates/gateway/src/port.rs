@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::gateway::Shared;
 use crate::serve::serve;
+use crate::workers::Workers;
 
 /// Connections the kernel holds for us while we are busy accepting.
 const BACKLOG: i32 = 4096;
@@ -53,7 +54,7 @@ pub(crate) async fn accept(
     listener: TcpListener,
     declared: u16,
     tls: Arc<ArcSwapOption<rustls::ServerConfig>>,
-    shared: Arc<Shared>,
+    workers: Arc<Workers>,
     stop: CancellationToken,
     connections: TaskTracker,
 ) {
@@ -62,6 +63,7 @@ pub(crate) async fn accept(
             () = stop.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
+        let accepted = accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer)));
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -70,18 +72,32 @@ pub(crate) async fn accept(
                 continue;
             }
         };
+        let Some((worker, seat)) = workers.seat() else {
+            continue;
+        };
         let connection = Connection {
             declared,
             peer,
-            shared: shared.clone(),
+            shared: worker.shared.clone(),
             stop: stop.clone(),
         };
-        let (abandon, tls) = (shared.abandon.clone(), tls.load_full());
-        connections.spawn(async move {
-            abandon
-                .run_until_cancelled(connection.run(stream, tls))
-                .await;
-        });
+        let tls = tls.load_full();
+        let serve = async move {
+            let _seat = seat;
+            let abandon = connection.shared.abandon.clone();
+            // Registers the socket with this worker's runtime.
+            match TcpStream::from_std(stream) {
+                Ok(stream) => drop(
+                    abandon
+                        .run_until_cancelled(connection.run(stream, tls))
+                        .await,
+                ),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection was lost on its way to a thread")
+                }
+            }
+        };
+        connections.spawn_on(serve, &worker.runtime);
     }
 }
 

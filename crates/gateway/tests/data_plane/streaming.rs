@@ -34,7 +34,7 @@ async fn clients(house: &House) -> [Client; 2] {
 async fn read_to(response: &mut Response<Incoming>, end: &str) -> String {
     let mut text = String::new();
     while !text.ends_with(end) {
-        let piece = piece(response).await.expect("more to come").unwrap();
+        let piece = piece(response).await.unwrap().unwrap();
         text.push_str(std::str::from_utf8(&piece).unwrap());
     }
     text
