@@ -174,13 +174,14 @@ async fn a_renewed_certificate_is_shown_to_new_connections_and_old_ones_stay() {
 async fn connections_to_model_servers_are_kept_and_reused() {
     let upstream = Upstream::named("hello").await;
     let house = House::start(&one_pool(&[upstream.port], ""));
-    for _ in 0..3 {
+    for _ in 0..20 {
         // A new client connection each time: what is reused is the one behind the gateway.
         let mut client = Client::http1(house.http()).await;
         let got = client.ask(post(CHAT, chat("m"))).await;
         assert_eq!(got.text(), "hello");
     }
-    assert_eq!(upstream.opened(), 1);
+    // The last one may still be on its way back when the next request comes: a second, but not one for each.
+    assert!(upstream.opened() <= 3, "{} connections", upstream.opened());
 }
 
 #[tokio::test]
