@@ -145,6 +145,10 @@ pub(crate) struct UpOptions {
     #[arg(long, default_value_t = 3_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) connect_timeout: u64,
 
+    /// Threads that serve connections; one per core if not given.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) workers: Option<u16>,
+
     /// Decisions kept for /debug/decisions.
     #[arg(long, default_value_t = 1_024, value_name = "N")]
     pub(crate) decisions: usize,
@@ -296,13 +300,15 @@ impl UpOptions {
             (None, false) => gateway::UpstreamTrust::System,
         };
         let address: IpAddr = self.listen.ip();
+        let usual = gateway::Options::default();
         gateway::Options {
             address,
             port_map: self.port_map.iter().copied().collect(),
             body_timeout: Duration::from_secs(self.body_timeout),
             connect_timeout: Duration::from_millis(self.connect_timeout),
             trust,
-            ..gateway::Options::default()
+            workers: self.workers.map_or(usual.workers, usize::from),
+            ..usual
         }
     }
 

@@ -104,7 +104,7 @@ impl ConfigGauges for Facts {
 
 impl House {
     /// A house without configuration; give it one with [`House::apply`].
-    pub(crate) fn build(plan: Plan) -> Result<Self, gateway::TlsError> {
+    pub(crate) fn build(plan: Plan) -> Result<Self, gateway::StartError> {
         let clock = MonotonicClock::start();
         let metrics = Arc::new(Metrics::new());
         let empty = View::new(
