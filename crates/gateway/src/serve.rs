@@ -22,7 +22,7 @@ pub(crate) async fn serve(
     let has_body = !body.is_end_stream();
     let received = match Received::new(&shared.core, door, parts) {
         Ok(received) => received,
-        Err(reply) => return Answer::of_reply(reply),
+        Err(reply) => return Answer::of_reply(*reply),
     };
     match received.proceed(has_body) {
         Step::Reply(reply) => Answer::of_reply(reply),

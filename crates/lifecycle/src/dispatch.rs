@@ -228,7 +228,7 @@ impl Dispatch {
     fn timeouts(&self) -> Timeouts {
         self.choice
             .rule()
-            .map(|rule| rule.timeouts.clone())
+            .map(|rule| rule.timeouts)
             .unwrap_or_default()
     }
 

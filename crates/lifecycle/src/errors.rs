@@ -107,6 +107,10 @@ impl Reason {
 
     /// The facts of this reason.
     #[must_use]
+    #[expect(
+        clippy::too_many_lines,
+        reason = "it is a table, and reads best in one piece"
+    )]
     pub const fn row(self) -> Row {
         match self {
             Self::InvalidBody => client(
@@ -365,7 +369,7 @@ impl From<payload::BodyError> for Refusal {
     fn from(error: payload::BodyError) -> Self {
         use payload::BodyError as E;
         let reason = match &error {
-            E::UnsupportedEncoding { .. } => Reason::UnsupportedEncoding,
+            E::UnsupportedEncoding => Reason::UnsupportedEncoding,
             E::TooLarge { .. } => Reason::BodyTooLarge,
             _ => Reason::InvalidBody,
         };

@@ -60,7 +60,7 @@ impl Received {
     ///
     /// # Errors
     /// The answer to send when the gateway drains or holds its maximum of requests.
-    pub fn new(core: &Arc<Core>, door: Door, mut parts: Parts) -> Result<Self, Reply> {
+    pub fn new(core: &Arc<Core>, door: Door, mut parts: Parts) -> Result<Self, Box<Reply>> {
         let entropy = core.entropy();
         // First of all, or a client could name the gateway's own headers in `Connection` and so remove them.
         headers::strip_hop_by_hop(&mut parts.headers);
@@ -96,17 +96,19 @@ impl Received {
             core: core.clone(),
         });
         if core.is_draining() {
-            return Err(exchange.refuse(&Refusal::new(
+            return Err(Box::new(exchange.refuse(&Refusal::new(
                 Reason::Draining,
                 "the gateway is shutting down; try again, another instance will answer",
-            )));
+            ))));
         }
         if !room {
             let limit = core.requests().limit();
             let message = format!(
                 "the gateway holds its maximum of {limit} concurrent requests; try again shortly"
             );
-            return Err(exchange.refuse(&Refusal::new(Reason::TooManyRequests, message)));
+            return Err(Box::new(
+                exchange.refuse(&Refusal::new(Reason::TooManyRequests, message)),
+            ));
         }
         Ok(Self(exchange))
     }

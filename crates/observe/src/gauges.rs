@@ -207,11 +207,9 @@ fn encode_pools(core: &Core, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result
             "Block and endpoint pairs in the prefix index",
             |pool| pool.state.index.len() as f64,
         ),
-        (
-            "prefix_index_bytes",
-            "Memory of the prefix index",
-            |pool| pool.state.index.bytes() as f64,
-        ),
+        ("prefix_index_bytes", "Memory of the prefix index", |pool| {
+            pool.state.index.bytes() as f64
+        }),
     ];
     let view = core.view();
     for (name, help, read) in POOL_GAUGES {

@@ -7,7 +7,7 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use resources::ObjectName;
 use scheduling::{Decision, HitReport, PrefixIndex, Query, ScheduleError};
-use signals::{Endpoint, Ledger, Time};
+use signals::{Endpoint, EndpointSet, Ledger, Time};
 
 use super::{Dispatch, Draft, Outgoing, Pooled, Targets};
 use crate::core::PoolView;
@@ -68,23 +68,8 @@ fn schedule(
     .map(Arc::from);
     let rewrite = resolve_model(exchange, &view, preset);
 
-    let set = view.state.endpoints.current();
     let decided_at = exchange.core.now();
-    if set.endpoints.is_empty() {
-        let message = format!(
-            "InferencePool {pool} has no ready endpoint ({} not ready)",
-            view.resource.not_ready
-        );
-        return Err(Refusal::new(Reason::NoEndpoints, message));
-    }
-    if let flow::Admission::Shed { saturation } =
-        flow::admit(priority, &set.endpoints, &view.state.detector, decided_at)
-    {
-        let message = format!(
-            "InferencePool {pool} is saturated ({saturation:.2} of 1.00) and the request's priority {priority} may be shed"
-        );
-        return Err(Refusal::new(Reason::Shed, message));
-    }
+    let set = admitted(&view, priority, decided_at)?;
 
     let facts = read.and_then(|read| read.facts.as_ref());
     let blocks = facts
@@ -139,6 +124,27 @@ fn schedule(
         full_blocks,
         total_blocks: u32::try_from(total).unwrap_or(u32::MAX),
     })
+}
+
+/// The pool's endpoints, if it has any and the request may enter now.
+fn admitted(view: &PoolView, priority: i32, now: Time) -> Result<Arc<EndpointSet>, Refusal> {
+    let (pool, set) = (&view.resource.name, view.state.endpoints.current());
+    if set.endpoints.is_empty() {
+        let message = format!(
+            "InferencePool {pool} has no ready endpoint ({} not ready)",
+            view.resource.not_ready
+        );
+        return Err(Refusal::new(Reason::NoEndpoints, message));
+    }
+    match flow::admit(priority, &set.endpoints, &view.state.detector, now) {
+        flow::Admission::Admitted => Ok(set),
+        flow::Admission::Shed { saturation } => Err(Refusal::new(
+            Reason::Shed,
+            format!(
+                "InferencePool {pool} is saturated ({saturation:.2} of 1.00) and the request's priority {priority} may be shed"
+            ),
+        )),
+    }
 }
 
 /// Settles the model name to send. Order: rewrite rule, then the preset by header, then the incoming name.

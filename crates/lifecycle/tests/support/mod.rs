@@ -199,7 +199,7 @@ impl House {
     pub fn receive(&self, parts: Parts, has_body: bool) -> Step {
         match Received::new(&self.core, door(), parts) {
             Ok(received) => received.proceed(has_body),
-            Err(reply) => Step::Reply(reply),
+            Err(reply) => Step::Reply(*reply),
         }
     }
 
