@@ -1,5 +1,9 @@
 //! The commands as a user runs them: what they print, and how they end.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail loudly too")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests fail loudly too"
+)]
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;

@@ -3,7 +3,10 @@
     dead_code,
     unreachable_pub,
     missing_docs,
-    reason = "shared by several test binaries, each using a part"
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests, shared by several test binaries, each using a part"
 )]
 
 use std::collections::HashMap;
