@@ -9,7 +9,7 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use payload::{ApiError, Dialect};
 
-/// Response header that carries [`Reason::code`] of a refusal made by the gateway itself.
+/// Response header that carries [`Row::code`] of a refusal made by the gateway itself.
 pub const REASON_HEADER: HeaderName = HeaderName::from_static("x-plimsoll-reason");
 /// llm-d's header for requests dropped before they reached a model server.
 pub const DROPPED_HEADER: HeaderName = HeaderName::from_static("x-llm-d-request-dropped-reason");
