@@ -147,6 +147,8 @@ impl Exchange {
             usage: self.usage.take(),
         };
         self.core.observer().finished(&Finished {
+            request_id: self.request_id(),
+            trace_id: &self.trace_id,
             api: self.api,
             pool: self.pool.as_ref(),
             model: self.model.as_ref(),

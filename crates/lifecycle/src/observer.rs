@@ -20,6 +20,10 @@ pub trait Observer: Send + Sync {
 /// A request at its end.
 #[derive(Debug)]
 pub struct Finished<'a> {
+    /// The request's id, as the client sees it in `x-request-id`.
+    pub request_id: &'a str,
+    /// W3C trace id, 32 hex digits.
+    pub trace_id: &'a str,
     /// API the path belongs to.
     pub api: Api,
     /// Pool that was resolved, if the request came that far.

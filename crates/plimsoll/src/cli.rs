@@ -169,6 +169,10 @@ pub(crate) struct UpOptions {
     #[arg(long)]
     pub(crate) upstream_insecure: bool,
 
+    /// Log one line per request, with route, endpoint, timings and token counts; JSON with --log-format json.
+    #[arg(long)]
+    pub(crate) access_log: bool,
+
     /// Seconds that streams may take to finish after SIGTERM.
     #[arg(long, default_value_t = 30, value_name = "S")]
     pub(crate) drain_timeout: u64,

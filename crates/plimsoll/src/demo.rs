@@ -92,6 +92,7 @@ async fn open(
         },
         profile,
         seed: SEED,
+        access_log: false,
         refused: Arc::new(|| 0),
     };
     let mut house = House::build(plan)?;

@@ -12,6 +12,7 @@ use scheduling::{PrefixIndex, Profile};
 use signals::{Endpoint, EndpointSet};
 use tokio_util::sync::CancellationToken;
 
+use crate::access_log::AccessLog;
 use crate::clock::MonotonicClock;
 
 /// How the house is set up, besides its configuration snapshot.
@@ -22,6 +23,8 @@ pub(crate) struct Plan {
     pub(crate) profile: fn() -> Profile,
     /// Seed of all random draws; fixed in demos, so that they can be repeated.
     pub(crate) seed: u64,
+    /// Log one line per request.
+    pub(crate) access_log: bool,
     /// Configuration changes refused so far, as the source of the configuration counts them.
     pub(crate) refused: Arc<dyn Fn() -> u64 + Send + Sync>,
 }
@@ -112,11 +115,16 @@ impl House {
             &HashMap::new(),
             HashMap::new(),
         );
+        let observer: Arc<dyn lifecycle::Observer> = if plan.access_log {
+            Arc::new(AccessLog(metrics.clone()))
+        } else {
+            metrics.clone()
+        };
         let core = Arc::new(Core::new(
             empty,
             plan.settings,
             Arc::new(clock),
-            metrics.clone(),
+            observer,
             plan.seed,
         ));
         let mut scrape = plan.scrape;

@@ -1,5 +1,6 @@
 //! `plimsoll`: the one binary. Commands, wiring and the admin API; every rule lives in a room of its own.
 
+mod access_log;
 mod admin;
 mod bench;
 mod check;

@@ -42,6 +42,7 @@ pub(crate) async fn run(options: UpOptions) -> Result<ExitCode, Box<dyn Error>> 
         scrape: options.scrape(),
         profile,
         seed: u64::from(std::process::id()),
+        access_log: options.access_log,
         refused,
     };
     let mut house = House::build(plan)?;

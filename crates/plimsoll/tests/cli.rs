@@ -338,6 +338,33 @@ fn the_admin_port_tells_health_and_refuses_what_it_does_not_know() {
 }
 
 #[test]
+fn the_access_log_tells_each_request_as_json() {
+    let mut up = Running::start(&[
+        "up",
+        "--endpoint",
+        "http://127.0.0.1:1",
+        "--listen",
+        "127.0.0.1:0",
+        "--admin",
+        "127.0.0.1:0",
+        "--access-log",
+        "--log-format",
+        "json",
+    ]);
+    let gateway = word(&up.line("gateway "), 1);
+    get(&gateway, "/v1/models/none");
+    let line = up.line("\"target\":\"access\"");
+    for wanted in [
+        "\"result\":\"model_not_found\"",
+        "\"status\":404",
+        "\"request_id\":",
+        "\"duration_ms\":",
+    ] {
+        assert!(line.contains(wanted), "{wanted} is not in {line}");
+    }
+}
+
+#[test]
 fn a_short_demo_prints_its_tables_and_ends() {
     let output = plimsoll(&[
         "demo",
