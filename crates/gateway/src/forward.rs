@@ -13,8 +13,8 @@ use lifecycle::{AttemptFailure, Core, Dispatch, MirrorCopy, Reason, Refusal, Ver
 use signals::Time;
 
 use crate::answer::{Answer, Flow};
-use crate::gateway::Shared;
 use crate::outgoing::{Fault, Outgoing, StreamSlot};
+use crate::shared::Shared;
 
 /// Bytes of a mirror's answer that are read before its connection is dropped.
 const MIRROR_ANSWER_MAX: usize = 1 << 20;

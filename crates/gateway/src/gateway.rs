@@ -1,7 +1,7 @@
 //! The gateway as a whole: its ports follow the configuration, its shutdown is bounded.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,46 +12,12 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::options::Options;
 use crate::port::{Port, accept, bind};
-use crate::tls::{TlsError, UpstreamTrust, client_config, server_config};
+use crate::shared::Shared;
+use crate::tls::{TlsError, client_config, server_config};
 use crate::upstream::Upstreams;
 use crate::workers::Workers;
-
-/// How the data plane behaves.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Address to listen on. Default 0.0.0.0.
-    pub address: IpAddr,
-    /// Ports to bind in place of those that listeners declare, e.g. 80 → 8080 without privileges.
-    pub port_map: BTreeMap<u16, u16>,
-    /// Longest silence of a client that sends a body. Default 30 s.
-    pub body_timeout: Duration,
-    /// Longest time to connect to a model server. Default 3 s.
-    pub connect_timeout: Duration,
-    /// Streams a client may open on one HTTP/2 connection. Default 1,024.
-    pub http2_streams_max: u32,
-    /// Mirrored requests under way at once; one more is not sent. Default 1,024.
-    pub mirrors_max: usize,
-    /// Threads that serve connections. Default: one per core.
-    pub workers: usize,
-    /// Whom to trust behind `https` endpoints.
-    pub trust: UpstreamTrust,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            port_map: BTreeMap::new(),
-            body_timeout: Duration::from_secs(30),
-            connect_timeout: Duration::from_secs(3),
-            http2_streams_max: 1024,
-            mirrors_max: 1024,
-            workers: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-            trust: UpstreamTrust::System,
-        }
-    }
-}
 
 /// Why a configuration cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -78,16 +44,6 @@ pub struct Bound {
     pub address: SocketAddr,
     /// Whether it speaks TLS.
     pub tls: bool,
-}
-
-/// What every connection needs.
-pub(crate) struct Shared {
-    pub(crate) core: Arc<Core>,
-    pub(crate) options: Options,
-    pub(crate) upstreams: Upstreams,
-    pub(crate) mirrors: Arc<Semaphore>,
-    /// Drops connections that outlasted the patience of a shutdown.
-    pub(crate) abandon: CancellationToken,
 }
 
 /// Why a gateway cannot be set up.

@@ -12,14 +12,17 @@ mod answer;
 mod connect;
 mod forward;
 mod gateway;
+mod options;
 mod outgoing;
 mod port;
 mod serve;
+mod shared;
 mod tls;
 mod upstream;
 mod workers;
 
-pub use gateway::{ApplyError, Bound, Gateway, Options, StartError};
+pub use gateway::{ApplyError, Bound, Gateway, StartError};
+pub use options::Options;
 pub use tls::{TlsError, UpstreamTrust, client_config};
 
 /// Errors of bodies in either direction.

@@ -16,8 +16,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::gateway::Shared;
 use crate::serve::serve;
+use crate::shared::Shared;
 use crate::workers::Workers;
 
 /// Connections the kernel holds for us while we are busy accepting.

@@ -10,8 +10,8 @@ use lifecycle::{Door, Reading, Received, Reply, Step};
 
 use crate::answer::Answer;
 use crate::forward::{ClientBody, forward};
-use crate::gateway::Shared;
 use crate::outgoing::StreamSlot;
+use crate::shared::Shared;
 
 pub(crate) async fn serve(
     shared: Arc<Shared>,

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::CancellationToken;
 
-use crate::gateway::Shared;
+use crate::shared::Shared;
 
 /// The threads that serve connections.
 pub(crate) struct Workers {
