@@ -48,39 +48,27 @@ type EndpointGauge = (
     fn(&Endpoint, signals::Time) -> Option<f64>,
 );
 
+/// The gauges as last scraped; none before the first scrape.
+fn scraped(endpoint: &Endpoint, now: signals::Time) -> Option<signals::Gauges> {
+    let signals = endpoint.signals().view(now);
+    signals.age.map(|_| signals.scraped)
+}
+
 const ENDPOINT_GAUGES: [EndpointGauge; 9] = [
     (
         "endpoint_waiting_requests",
         "Requests waiting at the model server, as scraped",
-        |endpoint, now| {
-            endpoint
-                .signals()
-                .view(now)
-                .age
-                .map(|_| f64::from(endpoint.signals().view(now).scraped.waiting))
-        },
+        |endpoint, now| scraped(endpoint, now).map(|gauges| f64::from(gauges.waiting)),
     ),
     (
         "endpoint_running_requests",
         "Requests running at the model server, as scraped",
-        |endpoint, now| {
-            endpoint
-                .signals()
-                .view(now)
-                .age
-                .map(|_| f64::from(endpoint.signals().view(now).scraped.running))
-        },
+        |endpoint, now| scraped(endpoint, now).map(|gauges| f64::from(gauges.running)),
     ),
     (
         "endpoint_kv_usage_ratio",
         "Share of KV blocks in use, as scraped",
-        |endpoint, now| {
-            endpoint
-                .signals()
-                .view(now)
-                .age
-                .map(|_| f64::from(endpoint.signals().view(now).scraped.kv_usage))
-        },
+        |endpoint, now| scraped(endpoint, now).map(|gauges| f64::from(gauges.kv_usage)),
     ),
     (
         "endpoint_signal_age_seconds",
