@@ -115,9 +115,8 @@ impl Connection {
         let Some(config) = tls else {
             let door = Door {
                 port: self.declared,
-                tls: false,
-                sni: None,
                 peer: Some(self.peer.ip()),
+                ..Door::default()
             };
             return self.drive(TokioIo::new(stream), door).await;
         };
@@ -131,6 +130,7 @@ impl Connection {
                     tls: true,
                     sni,
                     peer: Some(self.peer.ip()),
+                    proxied: false,
                 };
                 self.drive(TokioIo::new(stream), door).await;
             }

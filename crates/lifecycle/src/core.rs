@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use flow::Detector;
+use payload::Parsers;
 use resources::{ObjectName, Pool, Snapshot};
 use routing::Table;
 use scheduling::{PrefixIndex, Profile, Scratch};
@@ -14,6 +15,7 @@ use signals::{EndpointSet, Time};
 
 use crate::budget::Budget;
 use crate::entropy::Entropy;
+use crate::errors::ErrorStyle;
 use crate::observer::Observer;
 use crate::record::Ring;
 
@@ -44,6 +46,10 @@ pub struct Settings {
     pub model_header: Option<http::HeaderName>,
     /// Name the serving endpoint in the response header `x-plimsoll-endpoint`. Default off: it tells clients pod names.
     pub expose_endpoint: bool,
+    /// Which request bodies are read, and how strictly; `None` tells the API from the path and passes on the rest.
+    pub parsers: Option<Parsers>,
+    /// How error answers are worded.
+    pub errors: ErrorStyle,
 }
 
 impl Default for Settings {
@@ -58,6 +64,8 @@ impl Default for Settings {
             attempts_max: 4,
             model_header: None,
             expose_endpoint: false,
+            parsers: None,
+            errors: ErrorStyle::Api,
         }
     }
 }

@@ -39,6 +39,8 @@ pub struct Dispatch {
     pub(crate) pooled: Option<Pooled>,
     pub(crate) rename: Option<Rename>,
     body: Outgoing,
+    /// Whether the body was sent compressed and goes on decompressed.
+    decoded: bool,
     mirrors: Vec<MirrorCopy>,
     origin: Option<HeaderValue>,
     claim: Option<Claim>,
@@ -89,7 +91,9 @@ pub(crate) fn prepare(
     has_body: bool,
 ) -> Step {
     exchange.routed_after = Some(exchange.core.since(exchange.arrived));
-    filters::publish_model(&mut exchange);
+    if !exchange.door.proxied {
+        filters::publish_model(&mut exchange);
+    }
     let choice = choice.clone();
     let origin = exchange.parts.headers.get(http::header::ORIGIN).cloned();
     let mirrors = match filters::apply(&mut exchange, &choice) {
@@ -159,10 +163,14 @@ impl Dispatch {
             pooled: None,
             rename: None,
             body,
+            decoded: false,
             mirrors,
             origin,
             claim: None,
         };
+        if dispatch.exchange.door.proxied {
+            return Box::new(dispatch);
+        }
         let parts = &mut dispatch.exchange.parts;
         let host = parts.headers.remove(http::header::HOST);
         headers::prepare_upstream(&mut parts.headers);
@@ -178,6 +186,51 @@ impl Dispatch {
     #[must_use]
     pub fn endpoint(&self) -> Option<&Arc<Endpoint>> {
         self.targets.current()
+    }
+
+    /// All endpoints the request may go to, best first.
+    pub fn endpoints(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
+        self.targets.all()
+    }
+
+    /// What the scheduler decided, for requests to pools.
+    #[must_use]
+    pub fn record(&self) -> Option<&crate::Record> {
+        self.exchange.record.as_deref()
+    }
+
+    /// Id of the request, the client's or a new one.
+    #[must_use]
+    pub fn request_id(&self) -> &HeaderValue {
+        &self.exchange.request_id
+    }
+
+    /// Whether the client asked for a streamed answer.
+    #[must_use]
+    pub fn wants_stream(&self) -> bool {
+        self.record().is_some_and(|record| record.stream)
+    }
+
+    /// The proxy in front says that the endpoint at `address` (`ip:port`) served the request: the reservation and the
+    /// index entry move there. An address that is not on the list changes nothing.
+    pub fn served_by(&mut self, address: &str) {
+        let Ok(address) = address.trim().parse() else {
+            return;
+        };
+        let Some(skipped) = self.endpoint().cloned() else {
+            return;
+        };
+        if skipped.address() == address || !self.targets.move_to(address) {
+            return;
+        }
+        if let Some(pooled) = &mut self.pooled {
+            pooled.unbook(&skipped);
+        }
+        self.exchange.failed_attempts.push(FailedAttempt {
+            endpoint: skipped.name().clone(),
+            cause: AttemptFailure::Connect,
+        });
+        self.book(self.exchange.core.now());
     }
 
     /// What the endpoint speaks in clear text.
@@ -212,6 +265,18 @@ impl Dispatch {
             Outgoing::Whole(body) => Some(body.clone()),
             Outgoing::Streamed => None,
         }
+    }
+
+    /// Whether the body differs from the one the client sent.
+    #[must_use]
+    pub fn is_changed(&self) -> bool {
+        self.decoded || self.rename.is_some()
+    }
+
+    /// Whether the body came compressed and goes on decompressed, because its model was replaced.
+    #[must_use]
+    pub fn is_decoded(&self) -> bool {
+        self.decoded
     }
 
     /// Copies to send, once.
@@ -373,7 +438,7 @@ impl Dispatch {
         let endpoint = self.endpoint().cloned();
         Observed {
             exchange: self.exchange,
-            choice: self.choice,
+            choice: Some(self.choice),
             endpoint,
             pooled: self.pooled,
             rename: self.rename,
@@ -385,7 +450,8 @@ impl Dispatch {
 /// What is left of a dispatch once its answer has begun; the request body and its budget are free.
 pub(crate) struct Observed {
     pub(crate) exchange: Box<Exchange>,
-    pub(crate) choice: Choice,
+    /// `None` for an answer that no dispatch of ours led to.
+    pub(crate) choice: Option<Choice>,
     pub(crate) endpoint: Option<Arc<Endpoint>>,
     pub(crate) pooled: Option<Pooled>,
     pub(crate) rename: Option<Rename>,

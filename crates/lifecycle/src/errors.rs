@@ -5,9 +5,15 @@
 //! only show `error.message` of a JSON body and print a bare status otherwise.
 //! `docs/errors.md` is generated from this table, and a test compares the two.
 
+mod reference;
+
+use std::borrow::Cow;
+
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use payload::{ApiError, Dialect};
+
+pub use reference::ReferenceDialect;
 
 /// Response header that carries [`Row::code`] of a refusal made by the gateway itself.
 pub const REASON_HEADER: HeaderName = HeaderName::from_static("x-plimsoll-reason");
@@ -43,6 +49,9 @@ pub enum Reason {
     BodyTimeout,
     /// The pool or Service has no ready endpoint.
     NoEndpoints,
+    /// A request without a body met a pool without endpoints. Told apart because the reference picker answers it
+    /// differently.
+    NothingTracked,
     /// The pool is saturated and the request's priority is negative.
     Shed,
     /// Filters of the scheduling profile left no endpoint.
@@ -82,7 +91,7 @@ pub struct Row {
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Reason; 20] = [
+    pub const ALL: [Reason; 21] = [
         Reason::InvalidBody,
         Reason::MissingModel,
         Reason::UnknownHost,
@@ -100,6 +109,7 @@ impl Reason {
         Reason::UpstreamUnreachable,
         Reason::UpstreamFailed,
         Reason::NoEndpoints,
+        Reason::NothingTracked,
         Reason::BodyBudget,
         Reason::Draining,
         Reason::Timeout,
@@ -205,6 +215,12 @@ impl Reason {
                 "rejected-no-endpoints",
                 "the pool or Service has no ready endpoint",
             ),
+            Self::NothingTracked => dropped(
+                503,
+                "no_endpoints_for_bodiless_request",
+                "rejected-no-endpoints",
+                "the request has no body and the pool has no ready endpoint",
+            ),
             Self::BodyBudget => overloaded(
                 "body_budget_exhausted",
                 "request bodies held in memory reached the process-wide budget",
@@ -305,6 +321,18 @@ pub struct Refusal {
     pub reason: Reason,
     /// What was wrong and what would be right.
     pub message: String,
+    /// How the reference picker words it, where that depends on the request; see [`ErrorStyle::Reference`].
+    reference: Option<Cow<'static, str>>,
+}
+
+/// How error answers are worded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ErrorStyle {
+    /// In the shape of the API the client spoke, so that its SDK shows the message.
+    #[default]
+    Api,
+    /// As plain text, word for word as the reference picker answers, for tools that depend on that.
+    Reference(ReferenceDialect),
 }
 
 impl Refusal {
@@ -313,7 +341,14 @@ impl Refusal {
         Self {
             reason,
             message: message.into(),
+            reference: None,
         }
+    }
+
+    /// Sets how the reference picker words it.
+    pub(crate) fn in_reference(mut self, words: impl Into<Cow<'static, str>>) -> Self {
+        self.reference = Some(words.into());
+        self
     }
 
     /// HTTP status of the answer.

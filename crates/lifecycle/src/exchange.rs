@@ -5,21 +5,22 @@ use std::time::Duration;
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
-use payload::{Api, Usage};
+use payload::{Api, Parser, Usage};
 use resources::ObjectName;
 use routing::{ModelView, RequestView};
 use signals::Time;
 
 use crate::budget::Claim;
 use crate::core::{Core, View};
-use crate::errors::Refusal;
+use crate::errors::{ErrorStyle, Refusal};
 use crate::headers::REQUEST_ID;
 use crate::observer::{Extraction, Finished};
 use crate::record::{Ending, FailedAttempt, Outcome, Record};
 use crate::reply::Reply;
+use crate::subset::Subset;
 
 /// Where a request came in.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Door {
     /// Port of the listener, as routes know it.
     pub port: u16,
@@ -29,6 +30,9 @@ pub struct Door {
     pub sni: Option<Arc<str>>,
     /// Address of the client, for `X-Forwarded-For`.
     pub peer: Option<std::net::IpAddr>,
+    /// Whether another proxy carries the request and asks only for decisions (Envoy `ext_proc`). That proxy owns the
+    /// HTTP exchange: headers and bytes pass as they are, and an answer that breaks off is its affair.
+    pub proxied: bool,
 }
 
 /// One request from arrival to end. Dropped before its end, it counts as cancelled by the client.
@@ -38,6 +42,8 @@ pub(crate) struct Exchange {
     pub(crate) door: Door,
     pub(crate) parts: Parts,
     pub(crate) api: Api,
+    /// How the body is read; `None` when no configured parser takes the path.
+    pub(crate) parser: Option<Parser>,
     pub(crate) request_id: HeaderValue,
     pub(crate) trace_id: String,
     pub(crate) arrived: Time,
@@ -45,6 +51,10 @@ pub(crate) struct Exchange {
     pub(crate) target_model: Option<Arc<str>>,
     pub(crate) extraction: Extraction,
     pub(crate) body_bytes: u64,
+    /// Whether the client asked for token usage in its stream.
+    pub(crate) asked_usage: bool,
+    /// Endpoints the proxy in front confines the request to.
+    pub(crate) subset: Option<Subset>,
     pub(crate) routed_after: Option<Duration>,
     pub(crate) pool: Option<ObjectName>,
     pub(crate) record: Option<Arc<Record>>,
@@ -112,8 +122,14 @@ impl Exchange {
 
     /// Ends the request with an error answer.
     pub(crate) fn refuse(mut self: Box<Self>, refusal: &Refusal) -> Reply {
-        let mut reply = refusal.reply(self.api.dialect(), self.request_id());
-        self.stamp(&mut reply.headers);
+        let reply = match self.core.settings().errors {
+            ErrorStyle::Api => {
+                let mut reply = refusal.reply(self.api.dialect(), self.request_id());
+                self.stamp(&mut reply.headers);
+                reply
+            }
+            ErrorStyle::Reference(dialect) => refusal.reference_reply(dialect),
+        };
         self.status = Some(reply.status.as_u16());
         self.end(Ending::Refused(refusal.reason));
         reply

@@ -130,6 +130,15 @@ fn uuid(draw: u128) -> String {
     )
 }
 
+/// Trace id of the client's `traceparent`, or a new one, where the headers are not ours to change.
+pub(crate) fn trace_id(headers: &HeaderMap, draw: u128) -> String {
+    headers
+        .get(TRACEPARENT)
+        .and_then(|value| value.to_str().ok())
+        .and_then(parse_traceparent)
+        .map_or_else(|| format!("{:032x}", draw.max(1)), |(id, _)| id.to_owned())
+}
+
 /// Continues the client's trace with a new parent id, or starts one (W3C Trace Context, level 1).
 /// Returns the trace id as 32 hex digits. An invalid `traceparent` is replaced and its `tracestate` dropped.
 pub(crate) fn continue_trace(headers: &mut HeaderMap, draw: u128, span: u64) -> String {

@@ -34,6 +34,7 @@ mod reading;
 mod received;
 mod record;
 mod reply;
+mod subset;
 
 pub use budget::{Budget, Claim};
 pub use core::{
@@ -41,13 +42,16 @@ pub use core::{
 };
 pub use dispatch::{Dispatch, MirrorCopy, Verdict};
 pub use entropy::Entropy;
-pub use errors::{DROPPED_HEADER, REASON_HEADER, Reason, Refusal, Row};
+pub use errors::{
+    DROPPED_HEADER, ErrorStyle, REASON_HEADER, Reason, ReferenceDialect, Refusal, Row,
+};
 pub use exchange::Door;
 pub use explain::{Explanation, explain};
 pub use headers::REQUEST_ID;
 pub use observer::{Extraction, Finished, Observer, Silent};
-pub use observing::{Close, ENDPOINT_HEADER, Observing};
+pub use observing::{Close, ENDPOINT_HEADER, Observing, Watch};
 pub use reading::Reading;
 pub use received::{Received, Step};
 pub use record::{AttemptFailure, Ending, FailedAttempt, Outcome, Record, Ring};
 pub use reply::Reply;
+pub use subset::Subset;

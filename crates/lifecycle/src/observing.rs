@@ -7,13 +7,18 @@
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use payload::{JsonResponse, StreamReader, Usage};
+use payload::{GrpcTap, JsonResponse, Progress, StreamReader, StreamTap, Usage};
 use resources::Filter;
+use signals::Reservation;
+
+use std::time::Duration;
 
 use crate::cors;
 use crate::dispatch::{Dispatch, Observed};
 use crate::errors::{Reason, Refusal};
+use crate::exchange::Exchange;
 use crate::headers;
+use crate::received::Choice;
 use crate::record::Ending;
 
 /// Response header that names the serving endpoint, if the settings ask for it.
@@ -28,9 +33,28 @@ pub struct Observing {
 
 /// How the answer's body is looked into.
 enum Answer {
+    /// Whole events, which may be changed, and after which an error event may follow.
     Events(Box<StreamReader>),
+    /// Events that pass as they come, because another proxy owns the exchange.
+    Tap(Box<StreamTap>),
+    Grpc(Box<GrpcTap>),
     Json(Box<JsonResponse>),
     Opaque,
+}
+
+/// Of the streams whose bodies need not be watched, one in so many is, so that the endpoint's pace stays learned.
+const WATCHED_ANYWAY: u64 = 16;
+
+/// Whether an answer's body has to be shown to the lifecycle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watch {
+    /// Something in it is needed: token counts, a name to restore, the time of the first token.
+    Body,
+    /// Nothing in it is needed. If the door spares it, it calls [`Observing::assume_first_token`] after this time.
+    Head {
+        /// When the first token is to be expected, by the endpoint's learned pace.
+        first_token_in: Option<Duration>,
+    },
 }
 
 /// How a door ends an answer that broke off.
@@ -52,9 +76,10 @@ impl Observing {
             exchange.served = Some(endpoint.name().clone());
         }
         let reader = reader_for(&observed, &response.headers);
-        let streamed = matches!(reader, Answer::Events(_));
-        let rewritten = observed.rename.is_some() && !matches!(reader, Answer::Opaque);
-        prepare_head(&observed, &mut response.headers, streamed, rewritten);
+        if !observed.exchange.door.proxied {
+            prepare_head(&observed, &reader, &mut response.headers);
+        }
+        let streamed = matches!(reader, Answer::Events(_) | Answer::Tap(_) | Answer::Grpc(_));
         if !streamed
             && let Some(reservation) = observed
                 .pooled
@@ -66,16 +91,101 @@ impl Observing {
         Self { observed, reader }
     }
 
-    /// A piece of the body arrived; `out` is handed what may go to the client now.
-    pub fn data(&mut self, chunk: Bytes, out: &mut impl FnMut(Bytes)) {
-        match &mut self.reader {
-            Answer::Events(reader) => {
-                if reader.push(chunk, out).first_content {
-                    self.first_content();
+    /// An answer that no dispatch led to: someone else gave it.
+    pub(crate) fn detached(
+        mut exchange: Box<Exchange>,
+        response: &mut http::response::Parts,
+    ) -> Self {
+        exchange.status = Some(response.status.as_u16());
+        let observed = Observed {
+            exchange,
+            choice: None,
+            endpoint: None,
+            pooled: None,
+            rename: None,
+            origin: None,
+        };
+        let reader = reader_for(&observed, &response.headers);
+        Self { observed, reader }
+    }
+
+    /// Whether the answer is read as one document, or as frames of a protocol whose readers wait for its end.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        matches!(self.reader, Answer::Json(_) | Answer::Grpc(_))
+    }
+
+    /// Whether the bytes handed on may differ from those taken in.
+    #[must_use]
+    pub fn changes(&self) -> bool {
+        matches!(self.reader, Answer::Events(_)) || self.observed.rename.is_some()
+    }
+
+    /// Whether the body has to be shown to the lifecycle.
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        let exchange = &self.observed.exchange;
+        match self.reader {
+            Answer::Opaque => Watch::Head {
+                first_token_in: None,
+            },
+            Answer::Tap(_) if !exchange.asked_usage => {
+                let reservation = self
+                    .observed
+                    .pooled
+                    .as_ref()
+                    .and_then(|pooled| pooled.reservation.as_ref());
+                let expected = reservation.and_then(Reservation::expected_first_token);
+                let sampled = exchange.core.entropy().draw() % WATCHED_ANYWAY == 0;
+                if expected.is_some() && !sampled {
+                    Watch::Head {
+                        first_token_in: expected,
+                    }
+                } else {
+                    Watch::Body
                 }
             }
-            Answer::Json(reader) => reader.push(chunk, out),
-            Answer::Opaque => out(chunk),
+            Answer::Tap(_) | Answer::Events(_) | Answer::Grpc(_) | Answer::Json(_) => Watch::Body,
+        }
+    }
+
+    /// The body is not shown, and its first token is taken to have come: the prefill part of the load is given back.
+    pub fn assume_first_token(&mut self) {
+        if let Some(reservation) = self
+            .observed
+            .pooled
+            .as_mut()
+            .and_then(|pooled| pooled.reservation.as_mut())
+        {
+            reservation.prefill_done();
+        }
+    }
+
+    /// A piece of the body arrived; `out` is handed what may go to the client now.
+    pub fn data(&mut self, chunk: Bytes, out: &mut impl FnMut(Bytes)) {
+        let progress = match &mut self.reader {
+            Answer::Events(reader) => reader.push(chunk, out),
+            Answer::Tap(tap) => {
+                let progress = tap.push(&chunk);
+                out(chunk);
+                progress
+            }
+            Answer::Grpc(tap) => {
+                let progress = tap.push(&chunk);
+                out(chunk);
+                progress
+            }
+            Answer::Json(reader) => {
+                reader.push(chunk, out);
+                Progress::default()
+            }
+            Answer::Opaque => {
+                out(chunk);
+                Progress::default()
+            }
+        };
+        if progress.first_content {
+            self.first_content();
         }
     }
 
@@ -97,6 +207,7 @@ impl Observing {
     #[must_use]
     pub fn end(mut self, out: &mut impl FnMut(Bytes)) -> Close {
         let success = self.is_success();
+        let mut ending = Ending::Completed;
         let usage = match &mut self.reader {
             Answer::Events(reader) => {
                 reader.finish(out);
@@ -114,11 +225,36 @@ impl Observing {
                 reader.finish(out);
                 reader.usage()
             }
+            Answer::Tap(tap) => {
+                tap.finish();
+                if success && !tap.is_complete() {
+                    ending = Ending::Refused(Reason::UpstreamFailed);
+                }
+                tap.usage()
+            }
+            Answer::Grpc(tap) => tap.usage(),
             Answer::Opaque => None,
         };
         self.learn(usage);
-        self.observed.exchange.end(Ending::Completed);
+        self.observed.exchange.end(ending);
         Close::Clean
+    }
+
+    /// The body was not shown, and the answer has ended.
+    pub fn end_unwatched(mut self) {
+        self.observed.exchange.end(Ending::Completed);
+    }
+
+    /// Token counts seen so far.
+    #[must_use]
+    pub fn usage(&self) -> Option<Usage> {
+        match &self.reader {
+            Answer::Events(reader) => reader.usage(),
+            Answer::Tap(tap) => tap.usage(),
+            Answer::Grpc(tap) => tap.usage(),
+            Answer::Json(reader) => reader.usage(),
+            Answer::Opaque => None,
+        }
     }
 
     fn is_success(&self) -> bool {
@@ -151,7 +287,7 @@ impl Observing {
     /// When the whole request must have ended.
     #[must_use]
     pub fn deadline(&self) -> Option<signals::Time> {
-        let timeout = self.observed.choice.rule()?.timeouts.request?;
+        let timeout = self.observed.choice.as_ref()?.rule()?.timeouts.request?;
         Some(self.observed.exchange.arrived + timeout)
     }
 
@@ -169,7 +305,7 @@ impl Observing {
                 ));
                 Close::Clean
             }
-            Answer::Json(_) | Answer::Opaque => Close::Abort,
+            Answer::Json(_) | Answer::Opaque | Answer::Tap(_) | Answer::Grpc(_) => Close::Abort,
         };
         exchange.end(Ending::Refused(reason));
         close
@@ -190,6 +326,7 @@ impl Drop for Observing {
     fn drop(&mut self) {
         let usage = match &self.reader {
             Answer::Events(reader) if reader.saw_end() => reader.usage(),
+            Answer::Tap(tap) if tap.saw_end() => tap.usage(),
             _ => return,
         };
         self.learn(usage);
@@ -199,7 +336,8 @@ impl Drop for Observing {
 
 /// Answers of pools are read; what cannot be read, or comes from a plain Service, passes untouched.
 fn reader_for(observed: &Observed, headers: &HeaderMap) -> Answer {
-    if observed.pooled.is_none() || headers.contains_key(CONTENT_ENCODING) {
+    let proxied = observed.exchange.door.proxied;
+    if (observed.pooled.is_none() && !proxied) || headers.contains_key(CONTENT_ENCODING) {
         return Answer::Opaque;
     }
     let kind = headers
@@ -208,16 +346,25 @@ fn reader_for(observed: &Observed, headers: &HeaderMap) -> Answer {
         .unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim();
     let api = observed.exchange.api;
-    if essence.eq_ignore_ascii_case("text/event-stream") {
-        Answer::Events(Box::new(StreamReader::new(api, observed.rename.clone())))
-    } else if essence.eq_ignore_ascii_case("application/json") && api.reads_body() {
-        Answer::Json(Box::new(JsonResponse::new(api, observed.rename.clone())))
+    let rename = observed.rename.clone();
+    let is = |wanted: &str| essence.eq_ignore_ascii_case(wanted);
+    if is("text/event-stream") {
+        if proxied && rename.is_none() {
+            return Answer::Tap(Box::new(StreamTap::new(api)));
+        }
+        Answer::Events(Box::new(StreamReader::new(api, rename)))
+    } else if is("application/json") && (api.reads_body() || proxied) {
+        Answer::Json(Box::new(JsonResponse::new(api, rename)))
+    } else if api.is_grpc() && essence.starts_with("application/grpc") {
+        Answer::Grpc(Box::new(GrpcTap::new(api)))
     } else {
         Answer::Opaque
     }
 }
 
-fn prepare_head(observed: &Observed, headers: &mut HeaderMap, streamed: bool, rewritten: bool) {
+fn prepare_head(observed: &Observed, reader: &Answer, headers: &mut HeaderMap) {
+    let streamed = matches!(reader, Answer::Events(_));
+    let rewritten = observed.rename.is_some() && !matches!(reader, Answer::Opaque);
     headers::strip_hop_by_hop(headers);
     // The length changes with the model name, and an error event may still follow a stream.
     if streamed || rewritten {
@@ -231,7 +378,8 @@ fn prepare_head(observed: &Observed, headers: &mut HeaderMap, streamed: bool, re
             .entry(ACCEL_BUFFERING)
             .or_insert(HeaderValue::from_static("no"));
     }
-    for filters in observed.choice.filters() {
+    let choice = observed.choice.as_ref();
+    for filters in choice.into_iter().flat_map(Choice::filters) {
         routing::apply_response_filters(filters, headers);
         for filter in filters {
             if let Filter::Cors(policy) = filter {

@@ -5,15 +5,17 @@
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
-use payload::{Body, BodyError, Facts, Reader};
+use payload::{Body, BodyError, Facts, Parser, Reader};
 
 use crate::budget::Claim;
 use crate::dispatch;
 use crate::errors::{Reason, Refusal};
 use crate::exchange::Exchange;
 use crate::observer::Extraction;
+use crate::observing::Observing;
 use crate::received::{Choice, Chosen, Step, choose};
 use crate::reply::Reply;
+use crate::subset::Subset;
 
 /// A request whose body is being read.
 pub struct Reading {
@@ -72,7 +74,9 @@ impl Reading {
             .get(CONTENT_ENCODING)
             .and_then(|value| value.to_str().ok())
             .filter(|value| !value.eq_ignore_ascii_case("identity"));
+        let reads = exchange.parser.is_some_and(Parser::reads);
         let scan = match encoding {
+            _ if !reads => Scan::Blind,
             Some(encoding) => Scan::Encoded(encoding.to_owned()),
             None => Scan::Live(Box::new(Reader::new(exchange.api, &exchange.parts.headers))),
         };
@@ -119,7 +123,12 @@ impl Reading {
     fn unreadable(&mut self, error: BodyError) -> Result<(), Refusal> {
         self.exchange.extraction = Extraction::Unreadable;
         if self.exchange.api.reads_body() {
-            return Err(error.into());
+            let words = error.reference_words(self.exchange.api);
+            let refusal = Refusal::from(error);
+            return Err(match words {
+                Some(words) => refusal.in_reference(words),
+                None => refusal,
+            });
         }
         self.scan = Scan::Blind;
         Ok(())
@@ -142,10 +151,21 @@ impl Reading {
             .refuse(&Refusal::new(Reason::BodyTimeout, message))
     }
 
+    /// The proxy in front confines the request to these endpoints. The last call counts.
+    pub fn restrict(&mut self, subset: Subset) {
+        self.exchange.subset = Some(subset);
+    }
+
+    /// Someone else answers the request before its body is complete: there is only an answer to watch.
+    #[must_use]
+    pub fn answered_elsewhere(self, response: &mut http::response::Parts) -> Observing {
+        Observing::detached(self.exchange, response)
+    }
+
     /// The body is complete.
     #[must_use]
     pub fn finish(mut self) -> Step {
-        let (facts, decoded) = match self.scan_rest() {
+        let (facts, decoded) = match self.scan_rest().and_then(|found| self.checked(found)) {
             Ok(found) => found,
             Err(refusal) => return Step::Reply(self.exchange.refuse(&refusal)),
         };
@@ -195,6 +215,28 @@ impl Reading {
         Ok(exchange)
     }
 
+    /// Holds what was read against what the configured parser asks for.
+    fn checked(
+        &self,
+        found: (Option<Facts>, Option<Body>),
+    ) -> Result<(Option<Facts>, Option<Body>), Refusal> {
+        let Some(parser) = self.exchange.parser else {
+            let path = self.exchange.parts.uri.path();
+            let message = format!("no configured parser takes requests to {path}");
+            return Err(Refusal::new(Reason::InvalidBody, message).in_reference(format!(
+                "no parser registered matching path suffix for: {path}"
+            )));
+        };
+        let named = found.0.as_ref().is_some_and(|facts| facts.model_span.is_some());
+        if parser.requires_model() && !named && self.exchange.model.is_none() {
+            return Err(Refusal::new(
+                Reason::MissingModel,
+                "the body has no string field \"model\"",
+            ));
+        }
+        Ok(found)
+    }
+
     fn scan_rest(&mut self) -> Result<(Option<Facts>, Option<Body>), Refusal> {
         match std::mem::replace(&mut self.scan, Scan::Blind) {
             Scan::Live(reader) => match reader.finish() {
@@ -235,6 +277,7 @@ impl Reading {
 /// Writes down what the scan found about the model. A model named by path or header goes before.
 fn note_model(exchange: &mut Exchange, facts: Option<&Facts>) {
     let Some(facts) = facts else { return };
+    exchange.asked_usage = facts.include_usage;
     if exchange.extraction == Extraction::NotApplicable {
         exchange.extraction = if facts.model.is_some() {
             Extraction::Ok

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::Method;
 use http::request::Parts;
-use payload::Api;
+use payload::{Api, Resolved};
 use resources::{BackendTarget, Filter, Route, Rule};
 use routing::{Matched, ModelView, Outcome};
 
@@ -14,8 +14,10 @@ use crate::errors::{Reason, Refusal};
 use crate::exchange::{Door, Exchange};
 use crate::headers;
 use crate::observer::Extraction;
+use crate::observing::Observing;
 use crate::reading::Reading;
 use crate::reply::Reply;
+use crate::subset::Subset;
 use crate::{cors, models};
 
 /// A request whose head is known and whose route is not.
@@ -62,18 +64,31 @@ impl Received {
     /// The answer to send when the gateway drains or holds its maximum of requests.
     pub fn new(core: &Arc<Core>, door: Door, mut parts: Parts) -> Result<Self, Box<Reply>> {
         let entropy = core.entropy();
-        // First of all, or a client could name the gateway's own headers in `Connection` and so remove them.
-        headers::strip_hop_by_hop(&mut parts.headers);
-        headers::strip_reserved(&mut parts.headers);
-        let request_id = headers::ensure_request_id(&mut parts.headers, entropy.draw_wide());
-        headers::add_forwarded(&mut parts.headers, door.peer, door.tls);
-        let trace_id =
-            headers::continue_trace(&mut parts.headers, entropy.draw_wide(), entropy.draw());
+        let (request_id, trace_id) = if door.proxied {
+            (
+                headers::ensure_request_id(&mut parts.headers, entropy.draw_wide()),
+                headers::trace_id(&parts.headers, entropy.draw_wide()),
+            )
+        } else {
+            // First of all, or a client could name the gateway's own headers in `Connection` and so remove them.
+            headers::strip_hop_by_hop(&mut parts.headers);
+            headers::strip_reserved(&mut parts.headers);
+            let request_id = headers::ensure_request_id(&mut parts.headers, entropy.draw_wide());
+            headers::add_forwarded(&mut parts.headers, door.peer, door.tls);
+            let trace_id =
+                headers::continue_trace(&mut parts.headers, entropy.draw_wide(), entropy.draw());
+            (request_id, trace_id)
+        };
+        let resolved = match &core.settings().parsers {
+            Some(parsers) => parsers.resolve(parts.uri.path()),
+            None => Ok(Resolved::lenient(&parts.method, parts.uri.path())),
+        };
         let mut slot = core.requests().claim();
         let room = slot.grow(1);
         let exchange = Box::new(Exchange {
             view: core.view(),
-            api: Api::of(&parts.method, parts.uri.path()),
+            api: resolved.map_or(Api::Other, |resolved| resolved.api),
+            parser: resolved.ok().map(|resolved| resolved.parser),
             door,
             parts,
             request_id,
@@ -83,6 +98,8 @@ impl Received {
             target_model: None,
             extraction: Extraction::NotApplicable,
             body_bytes: 0,
+            asked_usage: false,
+            subset: None,
             routed_after: None,
             pool: None,
             record: None,
@@ -117,11 +134,39 @@ impl Received {
         self.0
     }
 
+    /// The proxy in front confines the request to these endpoints. The last call counts.
+    pub fn restrict(&mut self, subset: Subset) {
+        self.0.subset = Some(subset);
+    }
+
+    /// Finds the endpoint although the body that follows will not be shown, or only after the head was sent on.
+    #[must_use]
+    pub fn proceed_unread(self) -> Step {
+        let mut exchange = self.0;
+        exchange.find_model_outside_body();
+        let view = exchange.view.clone();
+        let outcome = view
+            .table
+            .route(&exchange.view(exchange.model_view(false)));
+        match choose(&exchange, &outcome) {
+            Ok(Chosen::Backend(choice)) => crate::dispatch::prepare(exchange, &choice, None, true),
+            Ok(Chosen::Reply(reply)) => Step::Reply(exchange.answer(reply)),
+            Err(refusal) => Step::Reply(exchange.refuse(&refusal)),
+        }
+    }
+
+    /// Someone else answers the request, for example the proxy in front itself: there is only an answer to watch.
+    #[must_use]
+    pub fn answered_elsewhere(self, response: &mut http::response::Parts) -> Observing {
+        Observing::detached(self.0, response)
+    }
+
     /// Finds the route. `has_body` tells whether a request body follows.
     #[must_use]
     pub fn proceed(self, has_body: bool) -> Step {
         let mut exchange = self.0;
         if exchange.api == Api::Models
+            && !exchange.door.proxied
             && exchange.parts.method == Method::GET
             && let Some(reply) = models::answer(&exchange)
         {

@@ -344,6 +344,9 @@ fn api_label(api: Api) -> &'static str {
         Api::AnthropicMessages => "anthropic_messages",
         Api::AnthropicCountTokens => "anthropic_count_tokens",
         Api::VllmGenerate => "vllm_generate",
+        Api::SglangGenerate => "sglang_generate",
+        Api::VllmGrpcGenerate => "vllm_grpc_generate",
+        Api::VllmGrpcEmbed => "vllm_grpc_embed",
         Api::Models => "models",
         Api::Other => "other",
     }

@@ -29,6 +29,12 @@ pub enum Api {
     AnthropicCountTokens,
     /// vLLM `POST /inference/v1/generate`.
     VllmGenerate,
+    /// SGLang's native `POST /generate`.
+    SglangGenerate,
+    /// gRPC `vllm.grpc.engine.VllmEngine/Generate`.
+    VllmGrpcGenerate,
+    /// gRPC `vllm.grpc.engine.VllmEngine/Embed`.
+    VllmGrpcEmbed,
     /// `GET /v1/models` and `GET /v1/models/{id}`.
     Models,
     /// Anything else.
@@ -66,7 +72,12 @@ const ENDINGS: &[(&str, Api)] = &[
     ("/messages/count_tokens", Api::AnthropicCountTokens),
     ("/messages", Api::AnthropicMessages),
     ("/inference/v1/generate", Api::VllmGenerate),
+    (GRPC_GENERATE, Api::VllmGrpcGenerate),
+    (GRPC_EMBED, Api::VllmGrpcEmbed),
 ];
+
+pub(crate) const GRPC_GENERATE: &str = "/vllm.grpc.engine.VllmEngine/Generate";
+pub(crate) const GRPC_EMBED: &str = "/vllm.grpc.engine.VllmEngine/Embed";
 
 impl Api {
     /// Tells the API from the request's method and path (a query, if present, is ignored).
@@ -111,15 +122,23 @@ impl Api {
             | Api::Audio
             | Api::Images
             | Api::AnthropicMessages
-            | Api::VllmGenerate => true,
+            | Api::VllmGenerate
+            | Api::SglangGenerate
+            | Api::VllmGrpcGenerate => true,
             Api::Conversations
             | Api::Embeddings
             | Api::Rerank
             | Api::Tokenize
             | Api::AnthropicCountTokens
+            | Api::VllmGrpcEmbed
             | Api::Models
             | Api::Other => false,
         }
+    }
+
+    /// Whether bodies of this API are gRPC frames.
+    pub fn is_grpc(self) -> bool {
+        matches!(self, Api::VllmGrpcGenerate | Api::VllmGrpcEmbed)
     }
 
     /// Whether requests of this API name their model in the body.

@@ -47,6 +47,12 @@ pub enum BodyError {
         /// Name of the field.
         field: &'static str,
     },
+    /// The body is no gRPC message of the kind its path asks for.
+    #[error("the request body is not a readable gRPC message: {what}")]
+    Grpc {
+        /// What was wrong.
+        what: &'static str,
+    },
     /// The body, or what it inflates to, is larger than allowed.
     #[error("the request body is larger than {limit} bytes")]
     TooLarge {

@@ -23,8 +23,10 @@ mod content;
 mod decode;
 mod error;
 mod facts;
+mod grpc;
 mod multipart;
 mod name;
+mod parser;
 mod patch;
 mod reader;
 mod reply;
@@ -32,6 +34,7 @@ mod request;
 mod response;
 mod scan;
 mod stream;
+mod tap;
 mod usage;
 
 pub use answer::{ApiError, error_body, error_event};
@@ -44,9 +47,12 @@ pub use error::BodyError;
 pub use facts::{
     BYTES_PER_TOKEN, Facts, MAX_PROMPT_SPANS, MEDIA_TOKENS, PromptKind, PromptSpan, UsageEdit,
 };
+pub use grpc::GrpcTap;
 pub use name::MAX_NAME_BYTES;
+pub use parser::{NoParser, Parser, Parsers, Resolved};
 pub use patch::patch_model;
 pub use reader::Reader;
 pub use response::JsonResponse;
 pub use stream::{Ended, MAX_EVENT_BYTES, Progress, Rename, StreamReader};
+pub use tap::StreamTap;
 pub use usage::{FieldState, FinishReason, Usage};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
+use crate::grpc::GrpcRequest;
 use crate::multipart::Form;
 use crate::request::Request;
 use crate::scan::Scanner;
@@ -26,6 +27,7 @@ pub struct Reader {
 enum Kind {
     Json(Box<Json>),
     Form(Box<Form>),
+    Grpc(GrpcRequest),
     Unread,
 }
 
@@ -41,6 +43,7 @@ impl Reader {
     /// The body must have its `Content-Encoding` undone first, see [`crate::decode`].
     pub fn new(api: Api, headers: &HeaderMap) -> Reader {
         let kind = match Encoding::of(api, headers) {
+            _ if api.is_grpc() => Kind::Grpc(GrpcRequest::new(api)),
             Encoding::Json => Kind::Json(Box::new(Json {
                 scanner: Scanner::new(),
                 request: Request::new(api),
@@ -70,6 +73,10 @@ impl Reader {
                 form.feed(chunk);
                 Ok(())
             }
+            Kind::Grpc(request) => {
+                request.feed(chunk);
+                Ok(())
+            }
             Kind::Unread => Ok(()),
         };
         self.failed = result.as_ref().err().cloned();
@@ -81,7 +88,7 @@ impl Reader {
         match &self.kind {
             Kind::Json(json) => json.request.model(),
             Kind::Form(form) => form.model(),
-            Kind::Unread => None,
+            Kind::Grpc(_) | Kind::Unread => None,
         }
     }
 
@@ -105,6 +112,7 @@ impl Reader {
                 json.request.finish(bytes)
             }
             Kind::Form(form) => form.finish(),
+            Kind::Grpc(request) => request.finish(),
             Kind::Unread => Ok(Facts::default()),
         }
     }

@@ -331,6 +331,9 @@ impl StreamReader {
             | Api::Tokenize
             | Api::AnthropicCountTokens
             | Api::VllmGenerate
+            | Api::SglangGenerate
+            | Api::VllmGrpcGenerate
+            | Api::VllmGrpcEmbed
             | Api::Models
             | Api::Other => false,
         }

@@ -17,6 +17,7 @@ pub(crate) fn run(options: &CheckOptions) -> Result<ExitCode, Box<dyn Error>> {
     let build = Options {
         default_listen_port: 8080,
         endpoints: options.endpoints.clone(),
+        ..Options::default()
     };
     let (snapshot, mut problems) = resources::build(&sources, &build);
     problems.sort_by_key(|problem| problem.severity != Severity::Error);
@@ -77,7 +78,7 @@ fn follow(
         port,
         tls,
         sni: tls.then(|| options.host.as_str().into()),
-        peer: None,
+        ..Door::default()
     };
     let body = body(options.body.as_deref())?;
     let (parts, ()) = head(options, request)?.into_parts();

@@ -72,6 +72,7 @@ async fn open(
     let options = Options {
         default_listen_port: listen.port(),
         endpoints: fleet.endpoints.clone(),
+        ..Options::default()
     };
     let (snapshot, problems) = resources::build(&[], &options);
     if let Some(problem) = problems.into_iter().next() {

@@ -25,6 +25,7 @@ pub(crate) async fn run(options: UpOptions) -> Result<ExitCode, Box<dyn Error>> 
     let build = Options {
         default_listen_port: options.listen.port(),
         endpoints: options.endpoints.clone(),
+        ..Options::default()
     };
     let source = FileSource::open(&options.files, build).map_err(|error| format!("{error}"))?;
     let rejected = Arc::new(AtomicU64::new(0));

@@ -40,7 +40,11 @@ pub fn build(sources: &[Source], options: &Options) -> (Snapshot, Vec<Problem>) 
         base_models: mapping::build(&objects.config_maps, &mut report),
         ..Snapshot::default()
     };
-    if standalone::applies(&objects) {
+    if let Some(pool) = &options.picker_pool {
+        snapshot
+            .listeners
+            .extend(standalone::picker(&objects, &pools, pool, &mut report));
+    } else if standalone::applies(&objects) {
         snapshot
             .listeners
             .extend(standalone::listener(&objects, &pools, options, &mut report));

@@ -1,4 +1,4 @@
-use crate::EndpointSpec;
+use crate::{EndpointSpec, ObjectName};
 use std::sync::Arc;
 
 /// The text of one manifest file: YAML with any number of documents, or JSON.
@@ -27,6 +27,9 @@ pub struct Options {
     pub default_listen_port: u16,
     /// Endpoints from the command line.
     pub endpoints: Vec<EndpointSpec>,
+    /// Serve this pool and nothing else, as an endpoint picker does: its requests are routed already, and Gateways and
+    /// HTTPRoutes do not count.
+    pub picker_pool: Option<ObjectName>,
 }
 
 impl Default for Options {
@@ -34,6 +37,7 @@ impl Default for Options {
         Self {
             default_listen_port: 8080,
             endpoints: Vec::new(),
+            picker_pool: None,
         }
     }
 }

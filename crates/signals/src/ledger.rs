@@ -8,6 +8,7 @@ mod pace;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use pace::Pace;
 pub use pace::PrefillPace;
@@ -18,6 +19,9 @@ use crate::{Endpoint, Time};
 /// a token with none. Attention grows with context; measured kernel tables of H100 and A100 for
 /// 8B to 70B models give 2.2e-5 to 6.7e-5.
 const ATTENTION_PER_TOKEN: f64 = 3e-5;
+
+/// First tokens after which the learned pace stands for a look at the answer.
+const SAMPLES_TRUSTED: u32 = 32;
 
 /// Most of anything that one request books. A client may ask for any number of tokens; with this
 /// bound a sum over a billion requests cannot overflow.
@@ -154,6 +158,19 @@ impl Reservation {
     #[must_use]
     pub fn load(&self) -> Load {
         self.load
+    }
+
+    /// How long the endpoint will take, by its learned pace, to prefill this and all that is in flight before its first
+    /// token. `None` once the prefill is over or while too little was learned.
+    #[must_use]
+    pub fn expected_first_token(&self) -> Option<Duration> {
+        let view = self.endpoint.ledger().view();
+        let learned = view.pace.samples >= SAMPLES_TRUSTED;
+        (self.prefilling && learned).then(|| {
+            let requests = view.before_first_token as f32;
+            let seconds = view.pace.seconds(requests, view.prefill_work as f32);
+            Duration::try_from_secs_f32(seconds).unwrap_or(Duration::MAX)
+        })
     }
 
     /// The first token of a streamed answer arrived at `now`: the prefill part is given back, and

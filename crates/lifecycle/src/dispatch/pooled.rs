@@ -69,7 +69,14 @@ fn schedule(
     let rewrite = resolve_model(exchange, &view, preset);
 
     let decided_at = exchange.core.now();
-    let set = admitted(&view, priority, decided_at)?;
+    let set = candidates(exchange, &view);
+    // A request without a body asks for no inference and is never shed.
+    if draft.has_body {
+        admit(&view, &set, priority, decided_at)?;
+    }
+    if set.endpoints.is_empty() {
+        return Err(none_left(exchange, &view, draft.has_body));
+    }
 
     let facts = read.and_then(|read| read.facts.as_ref());
     let blocks = facts
@@ -126,22 +133,63 @@ fn schedule(
     })
 }
 
-/// The pool's endpoints, if it has any and the request may enter now.
-fn admitted(view: &PoolView, priority: i32, now: Time) -> Result<Arc<EndpointSet>, Refusal> {
-    let (pool, set) = (&view.resource.name, view.state.endpoints.current());
-    if set.endpoints.is_empty() {
-        let message = format!(
+/// The pool's endpoints that the request may go to.
+fn candidates(exchange: &Exchange, view: &PoolView) -> Arc<EndpointSet> {
+    let set = view.state.endpoints.current();
+    let Some(subset) = &exchange.subset else {
+        return set;
+    };
+    Arc::new(EndpointSet {
+        generation: set.generation,
+        endpoints: set
+            .endpoints
+            .iter()
+            .filter(|endpoint| subset.allows(endpoint))
+            .cloned()
+            .collect(),
+    })
+}
+
+/// Why there is no candidate.
+fn none_left(exchange: &Exchange, view: &PoolView, has_body: bool) -> Refusal {
+    let pool = &view.resource.name;
+    let tracked = view.state.endpoints.current().endpoints.len();
+    if tracked > 0 {
+        return Refusal::new(
+            Reason::NoEndpoints,
+            format!(
+                "none of the {tracked} endpoints of InferencePool {pool} is in the subset the proxy allows"
+            ),
+        );
+    }
+    let reason = if has_body || !exchange.door.proxied {
+        Reason::NoEndpoints
+    } else {
+        Reason::NothingTracked
+    };
+    Refusal::new(
+        reason,
+        format!(
             "InferencePool {pool} has no ready endpoint ({} not ready)",
             view.resource.not_ready
-        );
-        return Err(Refusal::new(Reason::NoEndpoints, message));
-    }
+        ),
+    )
+}
+
+/// Sheds the request if the candidates are saturated and its priority allows it.
+fn admit(
+    view: &PoolView,
+    set: &EndpointSet,
+    priority: i32,
+    now: Time,
+) -> Result<(), Refusal> {
     match flow::admit(priority, &set.endpoints, &view.state.detector, now) {
-        flow::Admission::Admitted => Ok(set),
+        flow::Admission::Admitted => Ok(()),
         flow::Admission::Shed { saturation } => Err(Refusal::new(
             Reason::Shed,
             format!(
-                "InferencePool {pool} is saturated ({saturation:.2} of 1.00) and the request's priority {priority} may be shed"
+                "InferencePool {} is saturated ({saturation:.2} of 1.00) and the request's priority {priority} may be shed",
+                view.resource.name
             ),
         )),
     }
@@ -249,6 +297,7 @@ fn assemble(
     let targets = Targets::new(list, exchange.core.settings().attempts_max);
     let protocol = plan.view.resource.app_protocol;
     let mut dispatch = Dispatch::assemble(exchange, draft, targets, protocol, body);
+    dispatch.decoded = decoded;
     let headers = &mut dispatch.exchange.parts.headers;
     // A compressed answer could be neither observed nor have its model name restored.
     headers.remove(http::header::ACCEPT_ENCODING);

@@ -1,5 +1,6 @@
 //! The endpoints of one request, and how far the trying has come.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use signals::Endpoint;
@@ -27,6 +28,24 @@ impl Targets {
     /// The endpoint to send to now.
     pub(super) fn current(&self) -> Option<&Arc<Endpoint>> {
         self.list.get(self.current)
+    }
+
+    /// All of them, best first.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
+        self.list.iter()
+    }
+
+    /// Makes the endpoint at `address` the current one, if it is on the list.
+    pub(super) fn move_to(&mut self, address: SocketAddr) -> bool {
+        let found = self
+            .list
+            .iter()
+            .position(|endpoint| endpoint.address() == address);
+        if let Some(index) = found {
+            self.current = index;
+            self.attempts += 1;
+        }
+        found.is_some()
     }
 
     /// How many there are.

@@ -109,6 +109,7 @@ pub fn house(manifests: &[&str], settings: Settings) -> House {
     let options = Options {
         default_listen_port: 80,
         endpoints: Vec::new(),
+        ..Options::default()
     };
     let (snapshot, problems) = resources::build(&[source], &options);
     let errors: Vec<_> = problems
@@ -192,9 +193,7 @@ pub fn request(method: &str, path: &str, headers: &[(&str, &str)]) -> Parts {
 pub fn door() -> Door {
     Door {
         port: 80,
-        tls: false,
-        sni: None,
-        peer: None,
+        ..Door::default()
     }
 }
 

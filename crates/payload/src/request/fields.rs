@@ -73,9 +73,10 @@ impl Field {
             (Api::Responses, b"input") => Field::Prompt(Section::Either),
             (Api::Completions | Api::Images, b"prompt")
             | (Api::Embeddings, b"input")
-            | (Api::VllmGenerate, b"token_ids") => Field::Prompt(Section::Text),
+            | (Api::VllmGenerate, b"token_ids")
+            | (Api::SglangGenerate, b"input_ids" | b"text") => Field::Prompt(Section::Text),
             (Api::Completions, b"prompt_embeds") => Field::PromptEmbeds,
-            (Api::VllmGenerate, b"sampling_params") => Field::SamplingParams,
+            (Api::VllmGenerate | Api::SglangGenerate, b"sampling_params") => Field::SamplingParams,
             _ => Field::Ignored,
         }
     }

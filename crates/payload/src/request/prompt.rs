@@ -405,7 +405,14 @@ impl Prompt {
             Api::Embeddings => ("input", "it must be a text, a list of texts or token ids"),
             Api::Images => ("prompt", "it must be a text"),
             Api::VllmGenerate => ("token_ids", "it must be a list of token ids"),
-            Api::Rerank | Api::Audio | Api::Tokenize | Api::Models | Api::Other => return Ok(()),
+            Api::SglangGenerate => ("input_ids", "it must be a list of token ids"),
+            Api::Rerank
+            | Api::Audio
+            | Api::Tokenize
+            | Api::Models
+            | Api::Other
+            | Api::VllmGrpcGenerate
+            | Api::VllmGrpcEmbed => return Ok(()),
         };
         Err(BodyError::MissingField { field, want })
     }

@@ -59,6 +59,32 @@ pub(super) fn listener(
     Some(catch_all(&entry.pool, options.default_listen_port))
 }
 
+/// A listener that sends everything to the pool a picker serves.
+pub(super) fn picker(
+    objects: &Objects,
+    pools: &Pools,
+    name: &ObjectName,
+    report: &mut Report,
+) -> Option<Listener> {
+    let found = pools.get(name);
+    if found.is_none() && !objects.has_broken_pool() {
+        let known: Vec<String> = pools.keys().map(ToString::to_string).collect();
+        let known = if known.is_empty() {
+            "no InferencePool".to_owned()
+        } else {
+            known.join(", ")
+        };
+        report.option_error(
+            "pool",
+            format!("there is no InferencePool {name}; the input holds {known}"),
+        );
+    }
+    found.map(|entry| catch_all(&entry.pool, PICKER_PORT))
+}
+
+/// Pickers have no listener of their own; routes are looked up under this port.
+const PICKER_PORT: u16 = 0;
+
 fn catch_all(pool: &Arc<Pool>, port: u16) -> Listener {
     let any = RouteMatch {
         path: PathMatch::any(),

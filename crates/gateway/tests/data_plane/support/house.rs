@@ -194,6 +194,7 @@ fn snapshot(manifests: &str) -> Snapshot {
     let options = resources::Options {
         default_listen_port: 80,
         endpoints: Vec::new(),
+        ..resources::Options::default()
     };
     let (snapshot, problems) = resources::build(&[Source::new("test.yaml", manifests)], &options);
     let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();

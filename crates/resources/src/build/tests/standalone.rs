@@ -12,6 +12,7 @@ fn with_flags(text: &str, flags: &[&str]) -> (Snapshot, Vec<Problem>) {
     let options = Options {
         default_listen_port: 8080,
         endpoints: flags.iter().map(|flag| endpoint(flag)).collect(),
+        ..Options::default()
     };
     build(&[Source::new("t.yaml", text)], &options)
 }
