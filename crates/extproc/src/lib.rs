@@ -13,7 +13,12 @@ mod message;
 mod metadata;
 mod modes;
 mod picker;
+mod router;
 mod service;
 
 pub use machine::{Flow, Machine, Outbox};
 pub use picker::{Picker, PickerOptions};
+pub use router::{
+    BodyMessage, PluginError, PluginSpec, RouterObserver, RouterOptions, Router, RouterPlugin,
+    RouterPlugins, SilentRouter,
+};

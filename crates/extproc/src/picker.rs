@@ -17,9 +17,9 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::head::Head;
 use crate::machine::{Flow, Machine, Outbox};
-use crate::message::{self, Half};
+use crate::message;
 use crate::metadata;
-use crate::modes::{BodyMode, Modes};
+use crate::modes::Modes;
 use crate::service::Session;
 
 /// Choices of the picker.

@@ -50,7 +50,7 @@ pub use explain::{Explanation, explain};
 pub use headers::REQUEST_ID;
 pub use observer::{Extraction, Finished, Observer, Silent};
 pub use observing::{Close, ENDPOINT_HEADER, Observing, Watch};
-pub use reading::Reading;
+pub use reading::{Named, Reading};
 pub use received::{Received, Step};
 pub use record::{AttemptFailure, Ending, FailedAttempt, Outcome, Record, Ring};
 pub use reply::Reply;

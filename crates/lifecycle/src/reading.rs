@@ -3,6 +3,8 @@
 //! The body stays a chain of the chunks the door received. Its size is bounded twice: per request, and by a
 //! process-wide budget that is given back as soon as the answer begins.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use payload::{Body, BodyError, Facts, Parser, Reader};
@@ -14,6 +16,7 @@ use crate::exchange::Exchange;
 use crate::observer::Extraction;
 use crate::observing::Observing;
 use crate::received::{Choice, Chosen, Step, choose};
+use crate::record::Ending;
 use crate::reply::Reply;
 use crate::subset::Subset;
 
@@ -78,7 +81,7 @@ impl Reading {
         let scan = match encoding {
             _ if !reads => Scan::Blind,
             Some(encoding) => Scan::Encoded(encoding.to_owned()),
-            None => Scan::Live(Box::new(Reader::new(exchange.api, &exchange.parts.headers))),
+            None => Scan::Live(Box::new(reader(&exchange))),
         };
         let claim = exchange.core.body_budget().claim();
         Step::Read(Self {
@@ -123,7 +126,11 @@ impl Reading {
     fn unreadable(&mut self, error: BodyError) -> Result<(), Refusal> {
         self.exchange.extraction = Extraction::Unreadable;
         if self.exchange.api.reads_body() {
-            let words = error.reference_words(self.exchange.api);
+            let words = if self.exchange.parser == Some(Parser::Routing) {
+                Some(format!("failed to parse request body: {error}"))
+            } else {
+                error.reference_words(self.exchange.api)
+            };
             let refusal = Refusal::from(error);
             return Err(match words {
                 Some(words) => refusal.in_reference(words),
@@ -194,6 +201,31 @@ impl Reading {
         dispatch::prepare(exchange, &choice, Some(read), true)
     }
 
+    /// The body is complete, and its model is all that was wanted: someone else routes the request.
+    ///
+    /// # Errors
+    /// The answer to send when the body cannot be read.
+    pub fn named(mut self) -> Result<Named, Box<Reply>> {
+        let (facts, decoded) = match self.scan_rest() {
+            Ok(found) => found,
+            Err(refusal) => return Err(Box::new(self.exchange.refuse(&refusal))),
+        };
+        note_model(&mut self.exchange, facts.as_ref());
+        self.exchange.end(Ending::Completed);
+        let model = self.exchange.model.clone();
+        let mapping = &self.exchange.view.snapshot.base_models;
+        let base = model
+            .as_deref()
+            .and_then(|model| mapping.base_of(model.trim()).cloned());
+        let decoded = decoded.unwrap_or_else(|| self.body.clone());
+        Ok(Named {
+            model,
+            base,
+            body: self.body,
+            decoded,
+        })
+    }
+
     /// Reads a whole body for its model only.
     pub(crate) fn scan_whole(
         exchange: Box<Exchange>,
@@ -261,7 +293,7 @@ impl Reading {
                 "the decompressed body does not fit the budget for request bodies; try again shortly",
             ));
         }
-        let mut reader = Reader::new(self.exchange.api, &self.exchange.parts.headers);
+        let mut reader = reader(&self.exchange);
         let facts = decoded
             .chunks()
             .iter()
@@ -272,6 +304,28 @@ impl Reading {
             Err(error) => self.unreadable(error).map(|()| (None, None)),
         }
     }
+}
+
+fn reader(exchange: &Exchange) -> Reader {
+    let reader = Reader::new(exchange.api, &exchange.parts.headers);
+    if exchange.parser == Some(Parser::Routing) {
+        reader.unchecked()
+    } else {
+        reader
+    }
+}
+
+/// What a body-based router learns from a request.
+#[derive(Debug, Clone)]
+pub struct Named {
+    /// The model the request names.
+    pub model: Option<Arc<str>>,
+    /// The base model it belongs to, if a mapping knows it.
+    pub base: Option<Arc<str>>,
+    /// The body as it came.
+    pub body: Body,
+    /// The body without its `Content-Encoding`; the same where it had none.
+    pub decoded: Body,
 }
 
 /// Writes down what the scan found about the model. A model named by path or header goes before.

@@ -155,6 +155,12 @@ impl Received {
         }
     }
 
+    /// Reads the body for its model only; someone else routes the request.
+    #[must_use]
+    pub fn read_only(self) -> Step {
+        Reading::begin(self.0, None)
+    }
+
     /// Someone else answers the request, for example the proxy in front itself: there is only an answer to watch.
     #[must_use]
     pub fn answered_elsewhere(self, response: &mut http::response::Parts) -> Observing {

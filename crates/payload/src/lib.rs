@@ -35,6 +35,7 @@ mod response;
 mod scan;
 mod stream;
 mod tap;
+mod top_field;
 mod usage;
 
 pub use answer::{ApiError, error_body, error_event};
@@ -55,4 +56,5 @@ pub use reader::Reader;
 pub use response::JsonResponse;
 pub use stream::{Ended, MAX_EVENT_BYTES, Progress, Rename, StreamReader};
 pub use tap::StreamTap;
+pub use top_field::{TopField, top_field};
 pub use usage::{FieldState, FinishReason, Usage};

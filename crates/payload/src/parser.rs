@@ -26,6 +26,8 @@ pub enum Parser {
     VllmGrpc,
     /// Takes every path and reads nothing.
     Passthrough,
+    /// Takes every path and wants nothing but the model: a body-based router's.
+    Routing,
 }
 
 /// A parser found for a path.
@@ -71,7 +73,7 @@ impl Parser {
 
     fn claims(self) -> &'static [(&'static str, Api)] {
         match self {
-            Parser::Lenient | Parser::Passthrough => &[],
+            Parser::Lenient | Parser::Passthrough | Parser::Routing => &[],
             Parser::OpenAi => &[
                 ("/chat/completions", Api::ChatCompletions),
                 ("/chat/completions/render", Api::ChatCompletions),
@@ -135,6 +137,12 @@ impl Parsers {
     /// # Errors
     /// [`NoParser`] when no parser claims the path and none takes the rest.
     pub fn resolve(&self, path: &str) -> Result<Resolved, NoParser> {
+        if self.list == [Parser::Routing] {
+            return Ok(Resolved {
+                parser: Parser::Routing,
+                api: Api::of(&Method::POST, path),
+            });
+        }
         let path = path
             .split('?')
             .next()
@@ -152,6 +160,12 @@ impl Parsers {
             return Ok(resolved);
         }
         self.rest().ok_or(NoParser)
+    }
+
+    /// The only parser of a body-based router.
+    #[must_use]
+    pub fn routing() -> Self {
+        Self::new(vec![Parser::Routing], false)
     }
 
     fn rest(&self) -> Option<Resolved> {

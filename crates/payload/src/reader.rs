@@ -58,6 +58,15 @@ impl Reader {
         }
     }
 
+    /// Does without the check that the fields are there which the API requires: for a reader that only wants the model.
+    #[must_use]
+    pub fn unchecked(mut self) -> Reader {
+        if let Kind::Json(json) = &mut self.kind {
+            json.request.leave_unchecked();
+        }
+        self
+    }
+
     /// Takes the next bytes of the body.
     ///
     /// # Errors

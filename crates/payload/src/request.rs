@@ -34,6 +34,8 @@ pub(crate) struct Request {
     n: Option<u64>,
     stream_options: StreamOptions,
     prompt_embeds: bool,
+    /// Whether fields that the API requires may be missing.
+    unchecked: bool,
     prompt: Prompt,
 }
 
@@ -85,8 +87,13 @@ impl Request {
             n: None,
             stream_options: StreamOptions::Absent,
             prompt_embeds: false,
+            unchecked: false,
             prompt: Prompt::new(),
         }
+    }
+
+    pub(crate) fn leave_unchecked(&mut self) {
+        self.unchecked = true;
     }
 
     /// The model, as far as it is known.
@@ -98,7 +105,7 @@ impl Request {
     pub(crate) fn finish(self, bytes: usize) -> Result<Facts, BodyError> {
         let model = self.model.finish()?;
         let cache_salt = self.cache_salt.finish()?;
-        if !self.prompt_embeds {
+        if !self.prompt_embeds && !self.unchecked {
             self.prompt.check(self.api)?;
         }
         let include_usage = self.stream_options.include_usage();
