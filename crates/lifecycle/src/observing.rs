@@ -29,6 +29,8 @@ const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering")
 pub struct Observing {
     observed: Observed,
     reader: Answer,
+    /// Whether no byte of the body has come yet.
+    untouched: bool,
 }
 
 /// How the answer's body is looked into.
@@ -88,7 +90,11 @@ impl Observing {
         {
             reservation.prefill_done();
         }
-        Self { observed, reader }
+        Self {
+            observed,
+            reader,
+            untouched: true,
+        }
     }
 
     /// An answer that no dispatch led to: someone else gave it.
@@ -106,7 +112,11 @@ impl Observing {
             origin: None,
         };
         let reader = reader_for(&observed, &response.headers);
-        Self { observed, reader }
+        Self {
+            observed,
+            reader,
+            untouched: true,
+        }
     }
 
     /// Whether the answer is read as one document, or as frames of a protocol whose readers wait for its end.
@@ -163,6 +173,12 @@ impl Observing {
 
     /// A piece of the body arrived; `out` is handed what may go to the client now.
     pub fn data(&mut self, chunk: Bytes, out: &mut impl FnMut(Bytes)) {
+        let proxied = self.observed.exchange.door.proxied;
+        if proxied && matches!(self.reader, Answer::Events(_)) && self.untouched && !is_event(&chunk) {
+            // It is called a stream of events and is none: nothing in it can be renamed, and nothing is to be held.
+            self.reader = Answer::Opaque;
+        }
+        self.untouched = false;
         let progress = match &mut self.reader {
             Answer::Events(reader) => reader.push(chunk, out),
             Answer::Tap(tap) => {
@@ -332,6 +348,14 @@ impl Drop for Observing {
         self.learn(usage);
         self.observed.exchange.end(Ending::Completed);
     }
+}
+
+/// Whether bytes can be the beginning of an event stream (WHATWG HTML, section 9.2).
+fn is_event(bytes: &[u8]) -> bool {
+    let line = bytes.trim_ascii_start();
+    [&b"data"[..], b"event", b"id", b"retry", b":", b"\xef\xbb\xbf"]
+        .iter()
+        .any(|field| field.starts_with(&line[..line.len().min(field.len())]))
 }
 
 /// Answers of pools are read; what cannot be read, or comes from a plain Service, passes untouched.

@@ -211,6 +211,12 @@ impl RouterPlugins {
         Ok(Self(plugins))
     }
 
+    /// The plugins.
+    #[must_use]
+    pub fn into_list(self) -> Vec<Arc<dyn RouterPlugin>> {
+        self.0
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<dyn RouterPlugin>> {
         self.0.iter()
     }

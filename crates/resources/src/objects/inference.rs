@@ -152,6 +152,9 @@ impl PoolRef {
 pub(crate) struct ObjectiveSpec {
     pub(crate) pool_ref: PoolRef,
     pub(crate) priority: Option<i32>,
+    /// Of the InferenceModel that came before; pickers pass it over, and manifests that still have it are about.
+    #[serde(default, rename = "targetModels")]
+    pub(crate) _target_models: Option<serde_json::Value>,
 }
 
 /// `spec` of an InferenceModelRewrite.

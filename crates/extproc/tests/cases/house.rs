@@ -1,0 +1,205 @@
+//! A picker over endpoints whose signals are set from text, behind a real gRPC server on loopback.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_client::ExternalProcessorClient;
+use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::{
+    ExternalProcessor, ExternalProcessorServer,
+};
+use extproc::{Picker, PickerOptions};
+use lifecycle::{Clock, Core, ErrorStyle, PoolState, ReferenceDialect, Settings, Silent, View};
+use payload::{Parser, Parsers};
+use resources::{ObjectName, Options, Severity, Source};
+use scheduling::{PluginSpec, PrefixIndex, Profile, ProfileSpec, Registry};
+use serde_json::Value;
+use signals::{Endpoint, EndpointIdentity, EndpointSet, Time};
+use tokio::net::TcpListener;
+use tonic::transport::Channel;
+
+pub type Client = ExternalProcessorClient<Channel>;
+
+/// Time stands still, so that signals stay fresh.
+#[derive(Debug)]
+struct Frozen;
+
+impl Clock for Frozen {
+    fn now(&self) -> Time {
+        Time::from_nanos(5_000_000_000)
+    }
+}
+
+pub const POOL: &str = "vllm-qwen3-32b-pool";
+
+/// Serves until the returned task is dropped with the runtime.
+pub async fn serve(service: impl ExternalProcessor) -> Client {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
+    tokio::spawn(
+        tonic::transport::Server::builder()
+            .add_service(ExternalProcessorServer::new(service))
+            .serve_with_incoming(incoming),
+    );
+    ExternalProcessorClient::connect(format!("http://{address}"))
+        .await
+        .unwrap()
+}
+
+/// What a case gives.
+pub struct Given<'c> {
+    pub dialect: ReferenceDialect,
+    /// Manifests of pool, objectives and rewrites; none in modes without them.
+    pub manifests: Option<&'c str>,
+    pub pods: &'c [Value],
+    /// An `EndpointPickerConfig`.
+    pub config: &'c str,
+    pub flags: &'c Value,
+}
+
+fn pod_manifest(pod: &Value) -> String {
+    let labels: Vec<String> = pod["labels"]
+        .as_object()
+        .map(|labels| {
+            labels
+                .iter()
+                .map(|(key, value)| format!("{key}: {value}"))
+                .collect()
+        })
+        .unwrap_or_default();
+    format!(
+        "\n---\napiVersion: v1\nkind: Pod\nmetadata: {{name: {}, namespace: default, labels: {{{}}}}}\n\
+         spec: {{containers: [{{name: vllm}}]}}\nstatus: {{podIP: {}, conditions: [{{type: Ready, status: \"{}\"}}]}}\n",
+        pod["name"].as_str().unwrap(),
+        labels.join(", "),
+        pod["ip"].as_str().unwrap(),
+        if pod["ready"].as_bool().unwrap_or(true) { "True" } else { "False" },
+    )
+}
+
+fn bare_pool(port: u64) -> String {
+    format!(
+        "apiVersion: inference.networking.k8s.io/v1\nkind: InferencePool\nmetadata: {{name: {POOL}, namespace: default}}\n\
+         spec: {{selector: {{matchLabels: {{app: {POOL}}}}}, targetPorts: [{{number: {port}}}], \
+         endpointPickerRef: {{name: epp, port: {{number: 9002}}}}}}\n"
+    )
+}
+
+/// The picker of a case.
+pub fn picker(given: &Given<'_>) -> Picker {
+    let port = given.pods.first().and_then(|pod| pod["port"].as_u64());
+    let mut text = given
+        .manifests
+        .map_or_else(|| bare_pool(port.unwrap_or(8000)), str::to_owned);
+    for pod in given.pods {
+        text.push_str(&pod_manifest(pod));
+    }
+    let name = ObjectName::new("default", POOL);
+    let source = Source {
+        path: "case.yaml".into(),
+        text,
+    };
+    let options = Options {
+        picker_pool: Some(name.clone()),
+        ..Options::default()
+    };
+    let (snapshot, problems) = resources::build(&[source], &options);
+    let errors: Vec<_> = problems
+        .iter()
+        .filter(|problem| problem.severity == Severity::Error)
+        .collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+    let endpoints = endpoints(&snapshot.pools[&name].endpoints, given.pods);
+    let config: Value = serde_saphyr::from_str(given.config).unwrap();
+    let state = PoolState {
+        endpoints: Arc::new(ArcSwap::from_pointee(EndpointSet {
+            generation: 1,
+            endpoints,
+        })),
+        index: Arc::new(PrefixIndex::new(1)),
+        profile: Arc::new(profile(&config)),
+        detector: flow::Detector::default(),
+    };
+    let pools = HashMap::from([(name, Arc::new(state))]);
+    let view = View::new(Arc::new(snapshot), &pools, HashMap::new());
+    let settings = Settings {
+        parsers: Some(parsers(&config, given.dialect)),
+        errors: ErrorStyle::Reference(given.dialect),
+        ..Settings::default()
+    };
+    let core = Core::new(view, settings, Arc::new(Frozen), Arc::new(Silent), 7);
+    let options = PickerOptions {
+        emit_scores: given.flags["--emit-endpoint-scores"] == true,
+        ..PickerOptions::default()
+    };
+    Picker::new(Arc::new(core), options)
+}
+
+fn endpoints(specs: &[resources::EndpointSpec], pods: &[Value]) -> Vec<Arc<Endpoint>> {
+    let mut made = Vec::new();
+    for (id, spec) in (1..).zip(specs) {
+        let address: SocketAddr = format!("{}:{}", spec.host, spec.port).parse().unwrap();
+        let endpoint = Endpoint::new(
+            id,
+            EndpointIdentity {
+                name: spec.name.clone(),
+                address,
+                host: spec.host.clone(),
+                https: false,
+                labels: spec.labels.clone(),
+                rank: spec.rank,
+            },
+        );
+        let pod = pods.iter().find(|pod| pod["ip"].as_str() == Some(&spec.host));
+        let page = pod.and_then(|pod| pod["derived_prometheus_text"].as_str());
+        if let Some(page) = page {
+            let scrape = signals::exposition::read(None, page.as_bytes()).unwrap();
+            endpoint.signals().apply(&scrape, Frozen.now());
+        }
+        made.push(Arc::new(endpoint));
+    }
+    made
+}
+
+fn profile(config: &Value) -> Profile {
+    let none = Vec::new();
+    let instances = config["plugins"].as_array().unwrap_or(&none);
+    let named = |name: &str| {
+        instances
+            .iter()
+            .find(|plugin| plugin["name"].as_str().or(plugin["type"].as_str()) == Some(name))
+    };
+    let registry = Registry::standard();
+    let known: Vec<&str> = registry.kinds().collect();
+    let plugins = config["schedulingProfiles"][0]["plugins"]
+        .as_array()
+        .unwrap_or(&none)
+        .iter()
+        .filter_map(|reference| {
+            let name = reference["pluginRef"].as_str()?;
+            let plugin = named(name)?;
+            let kind = plugin["type"].as_str()?;
+            known.contains(&kind).then(|| PluginSpec {
+                kind: kind.to_owned(),
+                name: Some(name.to_owned()),
+                weight: reference["weight"].as_f64(),
+                parameters: plugin["parameters"].clone(),
+            })
+        })
+        .collect();
+    registry.profile(&ProfileSpec { plugins }).unwrap()
+}
+
+fn parsers(config: &Value, dialect: ReferenceDialect) -> Parsers {
+    let single = config["parser"]["pluginRef"].as_str();
+    let list = config["requestHandler"]["parsers"].as_array();
+    let names: Vec<&str> = match (single, list) {
+        (_, Some(list)) => list.iter().filter_map(|parser| parser["pluginRef"].as_str()).collect(),
+        (Some(single), None) => vec![single],
+        (None, None) => return Parsers::default(),
+    };
+    let parsers = names.into_iter().filter_map(Parser::of_kind).collect();
+    Parsers::new(parsers, dialect == ReferenceDialect::Gie)
+}
