@@ -204,7 +204,10 @@ mod tests {
     fn the_path_is_looked_for_in_four_places() {
         for (entries, path) in [
             (&[(":path", "/a"), ("x-original-path", "/b")][..], "/a"),
-            (&[("x-original-path", "/b"), ("x-forwarded-path", "/c")], "/b"),
+            (
+                &[("x-original-path", "/b"), ("x-forwarded-path", "/c")],
+                "/b",
+            ),
             (&[("x-forwarded-path", "/c")], "/c"),
             (&[], "/v1/completions"),
         ] {

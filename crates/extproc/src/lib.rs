@@ -19,6 +19,6 @@ mod service;
 pub use machine::{Flow, Machine, Outbox};
 pub use picker::{Picker, PickerOptions};
 pub use router::{
-    BodyMessage, PluginError, PluginSpec, RouterObserver, RouterOptions, Router, RouterPlugin,
+    BodyMessage, PluginError, PluginSpec, Router, RouterObserver, RouterOptions, RouterPlugin,
     RouterPlugins, SilentRouter,
 };

@@ -189,7 +189,10 @@ impl Exchange {
         const REQUEST_ID: &str = "x-request-id";
         let head = std::mem::take(&mut self.head);
         if head.text(REQUEST_ID).is_none() {
-            set.push(message::header(REQUEST_ID, dispatch.request_id().as_bytes()));
+            set.push(message::header(
+                REQUEST_ID,
+                dispatch.request_id().as_bytes(),
+            ));
         }
         head.echo(set);
     }

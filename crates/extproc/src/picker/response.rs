@@ -43,7 +43,9 @@ impl Exchange {
                     Err(reply) => return Ok(self.refuse(&reply, out)),
                 }
             }
-            State::Watching(_) | State::Spared(_) => return Err(nonsense("a second response head")),
+            State::Watching(_) | State::Spared(_) => {
+                return Err(nonsense("a second response head"));
+            }
             State::Over => {
                 out.push_back(message::pass_headers(Half::Response));
                 return Ok(Flow::Open);
@@ -87,9 +89,7 @@ impl Exchange {
 
     /// An answer in one piece is given back in one piece: its readers wait for its end anyway.
     fn holds(&self, observing: &Observing) -> bool {
-        self.modes.response == BodyMode::FullDuplex
-            && observing.is_whole()
-            && !self.wants_stream
+        self.modes.response == BodyMode::FullDuplex && observing.is_whole() && !self.wants_stream
     }
 
     pub(super) fn response_body(&mut self, message: HttpBody, out: &mut Outbox) -> Flow {

@@ -20,7 +20,10 @@ impl BaseModelToHeader {
 
     pub(super) fn build(spec: &PluginSpec) -> Result<Self, PluginError> {
         let none = spec.parameters.is_null()
-            || spec.parameters.as_object().is_some_and(serde_json::Map::is_empty);
+            || spec
+                .parameters
+                .as_object()
+                .is_some_and(serde_json::Map::is_empty);
         if !none {
             return Err(PluginError::Parameters {
                 kind: spec.kind.clone(),

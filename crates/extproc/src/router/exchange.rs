@@ -83,7 +83,9 @@ impl Exchange {
 
     fn request_headers(&mut self, message: HttpHeaders, out: &mut Outbox) -> Result<Flow, Status> {
         if !matches!(self.state, State::New) {
-            return Err(Status::invalid_argument("out of order: a second request head"));
+            return Err(Status::invalid_argument(
+                "out of order: a second request head",
+            ));
         }
         let end_of_stream = message.end_of_stream;
         let step = self.begin(&Head::take(message));
@@ -106,7 +108,9 @@ impl Exchange {
     }
 
     /// The answer to a head that only takes out what the client has no business to set.
-    fn strip(&mut self) -> Option<envoy_types::pb::envoy::service::ext_proc::v3::ProcessingResponse> {
+    fn strip(
+        &mut self,
+    ) -> Option<envoy_types::pb::envoy::service::ext_proc::v3::ProcessingResponse> {
         let remove = std::mem::take(&mut self.spoofed);
         (!remove.is_empty()).then(|| {
             HeadReply {
@@ -186,7 +190,9 @@ impl Exchange {
         }
         if duplex {
             out.push_back(reply.on_headers(Half::Request));
-            message::pieces(Half::Request, &body, last, &mut |piece| out.push_back(piece));
+            message::pieces(Half::Request, &body, last, &mut |piece| {
+                out.push_back(piece)
+            });
         } else {
             let changed = changed.map(|body| body.to_vec());
             out.push_back(reply.on_body(Half::Request, changed));
@@ -249,7 +255,9 @@ impl Exchange {
         let piece = Bytes::from(message.body);
         let Answer::Held(held) = &mut self.answer else {
             if duplex {
-                message::pieces(Half::Response, [&piece], last, &mut |piece| out.push_back(piece));
+                message::pieces(Half::Response, [&piece], last, &mut |piece| {
+                    out.push_back(piece)
+                });
             } else {
                 out.push_back(message::pass_body(Half::Response, None));
             }
@@ -267,8 +275,7 @@ impl Exchange {
         let Answer::Held(held) = std::mem::replace(&mut self.answer, Answer::Passing) else {
             return;
         };
-        let mut message =
-            BodyMessage::new(None, None, &held, self.shared.observer.as_ref());
+        let mut message = BodyMessage::new(None, None, &held, self.shared.observer.as_ref());
         if !unread {
             self.each("response", |plugin| plugin.response(&mut message));
         }
@@ -294,7 +301,9 @@ impl Exchange {
                 Some(body) => vec![body],
                 None => held.chunks().to_vec(),
             };
-            message::pieces(Half::Response, &body, last, &mut |piece| out.push_back(piece));
+            message::pieces(Half::Response, &body, last, &mut |piece| {
+                out.push_back(piece)
+            });
         }
     }
 

@@ -62,13 +62,11 @@ impl std::str::FromStr for PluginSpec {
         }
         let parameters = match parts.next().filter(|json| !json.is_empty()) {
             None => Value::Null,
-            Some(json) => {
-                serde_json::from_str(json).map_err(|error| PluginError::Parameters {
-                    kind: kind.to_owned(),
-                    name: name.to_owned(),
-                    reason: error.to_string(),
-                })?
-            }
+            Some(json) => serde_json::from_str(json).map_err(|error| PluginError::Parameters {
+                kind: kind.to_owned(),
+                name: name.to_owned(),
+                reason: error.to_string(),
+            })?,
         };
         Ok(Self {
             kind: kind.to_owned(),
@@ -232,10 +230,14 @@ mod tests {
 
     #[test]
     fn plugins_of_the_command_line() {
-        let spec: PluginSpec = r#"body-field-to-header:user:{"fieldName":"user","headerName":"X-User"}"#
-            .parse()
-            .unwrap();
-        assert_eq!((spec.kind.as_str(), spec.name.as_str()), ("body-field-to-header", "user"));
+        let spec: PluginSpec =
+            r#"body-field-to-header:user:{"fieldName":"user","headerName":"X-User"}"#
+                .parse()
+                .unwrap();
+        assert_eq!(
+            (spec.kind.as_str(), spec.name.as_str()),
+            ("body-field-to-header", "user")
+        );
         assert_eq!(spec.parameters["headerName"], "X-User");
         let plugins = RouterPlugins::from_specs(&[spec.clone()]).unwrap();
         assert_eq!(plugins.iter().count(), 1);
@@ -256,8 +258,14 @@ mod tests {
             ("nobody:y", "is not known; known are body-field-to-header"),
             ("body-field-to-header:y", "fieldName"),
             ("body-field-to-header:y:{", "EOF"),
-            (r#"body-field-to-header:y:{"fieldName":"a","headerName":"b","x":1}"#, "unknown field"),
-            (r#"body-field-to-header:y:{"fieldName":"a","headerName":"b c"}"#, "no header name"),
+            (
+                r#"body-field-to-header:y:{"fieldName":"a","headerName":"b","x":1}"#,
+                "unknown field",
+            ),
+            (
+                r#"body-field-to-header:y:{"fieldName":"a","headerName":"b c"}"#,
+                "no header name",
+            ),
             (r#"base-model-to-header:y:{"x":1}"#, "takes none"),
         ] {
             let error = text

@@ -1,4 +1,4 @@
-//! The reference pickers' own cases, in neutral form, played over gRPC against our servers.
+//! Our servers over gRPC: the reference pickers' own cases in neutral form, faults, and many streams.
 //!
 //! The cases stand beside the project, in `../shared/data/cases`. Where they are absent the tests say so and pass. Cases
 //! where we differ on purpose are listed in `docs/compat.md`, by id, with the reason.
@@ -16,9 +16,11 @@ mod bbr;
 mod compare;
 mod differences;
 mod epp;
+mod faults;
 mod house;
 mod play;
 mod scenario;
+mod streams;
 mod wire;
 
 use serde_json::Value;

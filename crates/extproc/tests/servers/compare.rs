@@ -49,7 +49,8 @@ pub fn assertions(got: &[Value], assertions: &[Value]) -> Result<(), String> {
             return Err(format!("nothing at {pointer} of {all}"));
         };
         if let Some(want) = assertion.get("equals") {
-            let same = value == want || (value.as_f64().is_some() && value.as_f64() == want.as_f64());
+            let same =
+                value == want || (value.as_f64().is_some() && value.as_f64() == want.as_f64());
             if !same {
                 return Err(format!("{pointer} is {value}, want {want}"));
             }

@@ -34,7 +34,9 @@ impl Differences {
         });
         match (listed, result) {
             (false, Err(error)) => Some(format!("{id}\n    {error}")),
-            (true, Ok(())) => Some(format!("{id} is listed as different in docs/compat.md and is not")),
+            (true, Ok(())) => Some(format!(
+                "{id} is listed as different in docs/compat.md and is not"
+            )),
             _ => None,
         }
     }

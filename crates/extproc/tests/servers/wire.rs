@@ -125,7 +125,11 @@ fn mutation(mutation: &HeaderMutation) -> Value {
     let set: Vec<Value> = mutation.set_headers.iter().map(option).collect();
     let mut fields = Map::new();
     put(&mut fields, "setHeaders", set.into());
-    put(&mut fields, "removeHeaders", mutation.remove_headers.clone().into());
+    put(
+        &mut fields,
+        "removeHeaders",
+        mutation.remove_headers.clone().into(),
+    );
     fields.into()
 }
 
@@ -134,7 +138,11 @@ fn option(option: &HeaderValueOption) -> Value {
     let mut fields = Map::new();
     put(&mut fields, "key", header.key.into());
     put(&mut fields, "value", header.value.into());
-    put(&mut fields, "rawValue", STANDARD.encode(header.raw_value).into());
+    put(
+        &mut fields,
+        "rawValue",
+        STANDARD.encode(header.raw_value).into(),
+    );
     json!({ "header": fields })
 }
 
@@ -143,7 +151,10 @@ fn common(common: &CommonResponse) -> Value {
     if let Some(headers) = &common.header_mutation {
         fields.insert("headerMutation".into(), mutation(headers));
     }
-    let body = common.body_mutation.as_ref().and_then(|body| body.mutation.as_ref());
+    let body = common
+        .body_mutation
+        .as_ref()
+        .and_then(|body| body.mutation.as_ref());
     if let Some(body) = body {
         let value = match body {
             Mutation::Body(body) => json!({"body": STANDARD.encode(body)}),
@@ -157,7 +168,11 @@ fn common(common: &CommonResponse) -> Value {
         };
         fields.insert("bodyMutation".into(), value);
     }
-    put(&mut fields, "clearRouteCache", common.clear_route_cache.into());
+    put(
+        &mut fields,
+        "clearRouteCache",
+        common.clear_route_cache.into(),
+    );
     fields.into()
 }
 
@@ -183,9 +198,7 @@ fn plain_struct(fields: &Struct) -> Value {
 
 fn status_name(code: i32) -> String {
     use envoy_types::pb::envoy::r#type::v3::StatusCode;
-    StatusCode::try_from(code).map_or(code.to_string(), |status| {
-        status.as_str_name().to_owned()
-    })
+    StatusCode::try_from(code).map_or(code.to_string(), |status| status.as_str_name().to_owned())
 }
 
 /// Writes an answer.
@@ -197,7 +210,9 @@ pub fn response(message: &ProcessingResponse) -> Value {
     };
     let (key, value) = match message.response.as_ref() {
         Some(Response::RequestHeaders(reply)) => ("requestHeaders", wrap(reply.response.as_ref())),
-        Some(Response::ResponseHeaders(reply)) => ("responseHeaders", wrap(reply.response.as_ref())),
+        Some(Response::ResponseHeaders(reply)) => {
+            ("responseHeaders", wrap(reply.response.as_ref()))
+        }
         Some(Response::RequestBody(reply)) => ("requestBody", wrap(reply.response.as_ref())),
         Some(Response::ResponseBody(reply)) => ("responseBody", wrap(reply.response.as_ref())),
         Some(Response::RequestTrailers(_)) => ("requestTrailers", json!({})),

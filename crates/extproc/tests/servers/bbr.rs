@@ -45,10 +45,19 @@ impl TestPlugin {
         let value: Value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
         let header = behaviour.contains("header");
         Self {
-            name: plugin["name"].as_str().or(plugin["type"].as_str()).unwrap().to_owned(),
+            name: plugin["name"]
+                .as_str()
+                .or(plugin["type"].as_str())
+                .unwrap()
+                .to_owned(),
             on_response: plugin["phase"] == "response",
             field: (!header).then(|| (name.to_owned(), value.clone())),
-            header: header.then(|| (name.to_owned(), value.as_str().unwrap_or_default().to_owned())),
+            header: header.then(|| {
+                (
+                    name.to_owned(),
+                    value.as_str().unwrap_or_default().to_owned(),
+                )
+            }),
         }
     }
 
@@ -139,7 +148,12 @@ fn router(given: &Value) -> Router {
         streaming: given["streaming"] == true,
         ..RouterOptions::default()
     };
-    Router::new(Arc::new(core), options, plugins(given), Arc::new(SilentRouter))
+    Router::new(
+        Arc::new(core),
+        options,
+        plugins(given),
+        Arc::new(SilentRouter),
+    )
 }
 
 async fn play(case: &Value) -> Result<(), String> {

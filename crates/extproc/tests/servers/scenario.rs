@@ -116,7 +116,9 @@ impl Scenario {
         for capture in step["captures"].as_array().into_iter().flatten() {
             let index = usize::try_from(capture["response_index"].as_u64().unwrap_or(0)).unwrap();
             let header = capture["set_header"].as_str().unwrap_or_default();
-            let answer = answers.get(index).ok_or(format!("answer {index} is missing"))?;
+            let answer = answers
+                .get(index)
+                .ok_or(format!("answer {index} is missing"))?;
             let value = set_headers(answer)
                 .into_iter()
                 .find(|(key, _)| key.eq_ignore_ascii_case(header))
@@ -134,7 +136,10 @@ impl Scenario {
     async fn on_stream(&mut self, step: &Value) -> Result<(), String> {
         let name = step["stream"].as_str().unwrap_or_default().to_owned();
         let messages = self.messages(&step["send"]);
-        let stream = self.streams.get_mut(&name).ok_or(format!("no stream {name}"))?;
+        let stream = self
+            .streams
+            .get_mut(&name)
+            .ok_or(format!("no stream {name}"))?;
         stream.send(&messages);
         if let Some(millis) = step["expect_no_message_for_ms"].as_u64() {
             if stream.answers_within(Duration::from_millis(millis)).await {
@@ -226,7 +231,9 @@ pub fn relaxed(relaxed: &Value, got: &[Value]) -> Result<(), String> {
         return compare::assertions(got, assertions);
     }
     let answer = got.first().ok_or("no answer")?;
-    let immediate = answer.get("immediateResponse").ok_or("no immediate answer")?;
+    let immediate = answer
+        .get("immediateResponse")
+        .ok_or("no immediate answer")?;
     let text = STANDARD
         .decode(immediate["body"].as_str().unwrap_or_default())
         .unwrap();

@@ -75,7 +75,11 @@ fn pod_manifest(pod: &Value) -> String {
         pod["name"].as_str().unwrap(),
         labels.join(", "),
         pod["ip"].as_str().unwrap(),
-        if pod["ready"].as_bool().unwrap_or(true) { "True" } else { "False" },
+        if pod["ready"].as_bool().unwrap_or(true) {
+            "True"
+        } else {
+            "False"
+        },
     )
 }
 
@@ -89,6 +93,42 @@ fn bare_pool(port: u64) -> String {
 
 /// The picker of a case.
 pub fn picker(given: &Given<'_>) -> Picker {
+    build(given).0
+}
+
+/// A picker with its core, over `count` endpoints that are all alike.
+pub fn uniform(count: u8) -> (Picker, Arc<Core>) {
+    let pods: Vec<Value> = (1..=count)
+        .map(|index| {
+            serde_json::json!({
+                "name": format!("pod-{index}"), "ip": format!("10.0.0.{index}"), "ready": true,
+                "port": 8000, "labels": {"app": POOL},
+                "derived_prometheus_text": "vllm:num_requests_waiting 0\nvllm:num_requests_running 0\nvllm:kv_cache_usage_perc 0.1\n",
+            })
+        })
+        .collect();
+    build(&Given {
+        dialect: ReferenceDialect::Gie,
+        manifests: None,
+        pods: &pods,
+        config: "schedulingProfiles: [{plugins: [{pluginRef: queue-scorer}]}]\nplugins: [{type: queue-scorer}]",
+        flags: &Value::Null,
+    })
+}
+
+/// Requests in flight by the ledgers of all endpoints, and requests in the house.
+pub fn held(core: &Core) -> (u64, u64) {
+    let view = core.view();
+    let booked = view
+        .pools
+        .values()
+        .flat_map(|pool| pool.state.endpoints.current().endpoints.clone())
+        .map(|endpoint| endpoint.ledger().view().requests)
+        .sum();
+    (booked, core.requests().used() + core.body_budget().used())
+}
+
+fn build(given: &Given<'_>) -> (Picker, Arc<Core>) {
     let port = given.pods.first().and_then(|pod| pod["port"].as_u64());
     let mut text = given
         .manifests
@@ -134,7 +174,8 @@ pub fn picker(given: &Given<'_>) -> Picker {
         emit_scores: given.flags["--emit-endpoint-scores"] == true,
         ..PickerOptions::default()
     };
-    Picker::new(Arc::new(core), options)
+    let core = Arc::new(core);
+    (Picker::new(core.clone(), options), core)
 }
 
 fn endpoints(specs: &[resources::EndpointSpec], pods: &[Value]) -> Vec<Arc<Endpoint>> {
@@ -152,7 +193,9 @@ fn endpoints(specs: &[resources::EndpointSpec], pods: &[Value]) -> Vec<Arc<Endpo
                 rank: spec.rank,
             },
         );
-        let pod = pods.iter().find(|pod| pod["ip"].as_str() == Some(&spec.host));
+        let pod = pods
+            .iter()
+            .find(|pod| pod["ip"].as_str() == Some(&spec.host));
         let page = pod.and_then(|pod| pod["derived_prometheus_text"].as_str());
         if let Some(page) = page {
             let scrape = signals::exposition::read(None, page.as_bytes()).unwrap();
@@ -196,7 +239,10 @@ fn parsers(config: &Value, dialect: ReferenceDialect) -> Parsers {
     let single = config["parser"]["pluginRef"].as_str();
     let list = config["requestHandler"]["parsers"].as_array();
     let names: Vec<&str> = match (single, list) {
-        (_, Some(list)) => list.iter().filter_map(|parser| parser["pluginRef"].as_str()).collect(),
+        (_, Some(list)) => list
+            .iter()
+            .filter_map(|parser| parser["pluginRef"].as_str())
+            .collect(),
         (Some(single), None) => vec![single],
         (None, None) => return Parsers::default(),
     };
