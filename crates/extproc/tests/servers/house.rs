@@ -37,7 +37,7 @@ pub const POOL: &str = "vllm-qwen3-32b-pool";
 pub async fn serve(service: impl ExternalProcessor) -> Client {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
+    let incoming = tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
     tokio::spawn(
         tonic::transport::Server::builder()
             .add_service(ExternalProcessorServer::new(service))
