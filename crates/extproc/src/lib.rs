@@ -7,18 +7,26 @@
 //! One HTTP exchange is one gRPC stream, and one [`Machine`] without I/O. Its answers are computed within the call that
 //! brings the message, on the connection's own task: no task, channel or lock per request.
 
+mod grpc;
 mod head;
+mod health;
 mod machine;
 mod message;
 mod metadata;
 mod modes;
 mod picker;
 mod router;
+mod serve;
 mod service;
+mod tls;
 
+pub use grpc::{HealthPort, ProcessorPort};
+pub use health::{HealthService, PICKER_SERVICE, Unknown, Vitals};
 pub use machine::{Flow, Machine, Outbox};
 pub use picker::{Picker, PickerOptions};
 pub use router::{
     BodyMessage, PluginError, PluginSpec, Router, RouterObserver, RouterOptions, RouterPlugin,
     RouterPlugins, SilentRouter,
 };
+pub use serve::{ServeOptions, Service, Serving, serve};
+pub use tls::{Certificate, Policy, Reloader, TlsError};

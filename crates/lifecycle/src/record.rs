@@ -232,6 +232,15 @@ impl Ring {
             .collect()
     }
 
+    /// Decisions made so far in this process.
+    #[must_use]
+    pub fn made(&self) -> u64 {
+        self.inner
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .last_id
+    }
+
     /// Records held now, and the bound.
     #[must_use]
     pub fn fill(&self) -> (usize, usize) {

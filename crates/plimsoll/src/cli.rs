@@ -8,6 +8,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use resources::EndpointSpec;
 
+use crate::bbr::BbrOptions;
+use crate::epp::EppOptions;
+
 /// An inference gateway that routes each LLM request to the model server best placed to serve it now.
 ///
 /// Start with `plimsoll demo`, which needs nothing. Then `plimsoll up --endpoint http://HOST:PORT` in front of
@@ -47,6 +50,10 @@ pub(crate) enum Command {
     Demo(DemoOptions),
     /// Run the gateway in front of model servers, from --endpoint flags or Kubernetes manifests on disk.
     Up(Box<UpOptions>),
+    /// Run the endpoint picker behind Envoy or a gateway built on it (ext_proc): the flags and files of the reference pickers.
+    Epp(Box<EppOptions>),
+    /// Run the body-based router behind Envoy: puts the model of each request into headers that routes can match.
+    Bbr(Box<BbrOptions>),
     /// Validate manifests offline, or tell which route, pool and model a request would meet.
     Check(CheckOptions),
     /// Run simulated model servers that behave like vLLM, without a GPU.
@@ -270,7 +277,7 @@ pub(crate) struct SimOptions {
     pub(crate) config: Option<PathBuf>,
 }
 
-fn parse_endpoint(text: &str) -> Result<EndpointSpec, String> {
+pub(crate) fn parse_endpoint(text: &str) -> Result<EndpointSpec, String> {
     EndpointSpec::parse_flag(text).map_err(|error| error.to_string())
 }
 
@@ -297,12 +304,16 @@ impl UpOptions {
         }
     }
 
-    pub(crate) fn gateway(&self) -> gateway::Options {
-        let trust = match (&self.upstream_ca, self.upstream_insecure) {
+    /// Whom to trust behind `https` endpoints.
+    pub(crate) fn trust(&self) -> gateway::UpstreamTrust {
+        match (&self.upstream_ca, self.upstream_insecure) {
             (Some(path), _) => gateway::UpstreamTrust::File(path.clone()),
             (None, true) => gateway::UpstreamTrust::Anyone,
             (None, false) => gateway::UpstreamTrust::System,
-        };
+        }
+    }
+
+    pub(crate) fn gateway(&self) -> gateway::Options {
         let address: IpAddr = self.listen.ip();
         let usual = gateway::Options::default();
         gateway::Options {
@@ -310,7 +321,7 @@ impl UpOptions {
             port_map: self.port_map.iter().copied().collect(),
             body_timeout: Duration::from_secs(self.body_timeout),
             connect_timeout: Duration::from_millis(self.connect_timeout),
-            trust,
+            trust: self.trust(),
             workers: self.workers.map_or(usual.workers, usize::from),
             ..usual
         }

@@ -83,10 +83,11 @@ async fn open(
             expose_endpoint: true,
             ..lifecycle::Settings::default()
         },
-        gateway: gateway::Options {
+        gateway: Some(gateway::Options {
             address: listen.ip(),
             ..gateway::Options::default()
-        },
+        }),
+        trust: gateway::UpstreamTrust::System,
         scrape: collect::ScrapeOptions {
             models_period: Some(Duration::from_secs(1)),
             ..collect::ScrapeOptions::default()

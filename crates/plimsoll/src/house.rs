@@ -18,7 +18,10 @@ use crate::clock::MonotonicClock;
 /// How the house is set up, besides its configuration snapshot.
 pub(crate) struct Plan {
     pub(crate) settings: Settings,
-    pub(crate) gateway: gateway::Options,
+    /// The embedded data plane; none behind another proxy.
+    pub(crate) gateway: Option<gateway::Options>,
+    /// Whom to trust behind `https` endpoints.
+    pub(crate) trust: gateway::UpstreamTrust,
     pub(crate) scrape: ScrapeOptions,
     pub(crate) profile: fn() -> Profile,
     /// Seed of all random draws; fixed in demos, so that they can be repeated.
@@ -32,7 +35,7 @@ pub(crate) struct Plan {
 /// Everything that runs.
 pub(crate) struct House {
     pub(crate) core: Arc<Core>,
-    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) gateway: Option<Arc<Gateway>>,
     pub(crate) metrics: Arc<Metrics>,
     scraper: Arc<Scraper>,
     profile: fn() -> Profile,
@@ -85,7 +88,7 @@ impl collect::Observer for Forget {
 
 struct Facts {
     core: std::sync::Weak<Core>,
-    gateway: std::sync::Weak<Gateway>,
+    gateway: Option<std::sync::Weak<Gateway>>,
     refused: Arc<dyn Fn() -> u64 + Send + Sync>,
 }
 
@@ -101,7 +104,8 @@ impl ConfigGauges for Facts {
     }
 
     fn connections(&self) -> usize {
-        self.gateway.upgrade().map_or(0, |gateway| gateway.tasks())
+        let gateway = self.gateway.as_ref().and_then(std::sync::Weak::upgrade);
+        gateway.map_or(0, |gateway| gateway.tasks())
     }
 }
 
@@ -128,16 +132,19 @@ impl House {
             plan.seed,
         ));
         let mut scrape = plan.scrape;
-        scrape.tls = Some(Arc::new(gateway::client_config(&plan.gateway.trust)?));
+        scrape.tls = Some(Arc::new(gateway::client_config(&plan.trust)?));
         let scraper = Arc::new(Scraper::new(
             scrape,
             Arc::new(clock),
             tokio::runtime::Handle::current(),
         ));
-        let gateway = Arc::new(Gateway::new(core.clone(), plan.gateway)?);
+        let gateway = match plan.gateway {
+            Some(options) => Some(Arc::new(Gateway::new(core.clone(), options)?)),
+            None => None,
+        };
         let facts = Facts {
             core: Arc::downgrade(&core),
-            gateway: Arc::downgrade(&gateway),
+            gateway: gateway.as_ref().map(Arc::downgrade),
             refused: plan.refused,
         };
         metrics.watch(Gauges::new(Arc::downgrade(&core), Box::new(facts)));
@@ -162,7 +169,9 @@ impl House {
         &mut self,
         snapshot: Arc<Snapshot>,
     ) -> Result<Vec<Bound>, ApplyError> {
-        Gateway::check(&snapshot)?;
+        if self.gateway.is_some() {
+            Gateway::check(&snapshot)?;
+        }
         for (name, pool) in &snapshot.pools {
             let targets = targets(&pool.endpoints);
             if !self.pools.contains_key(name) {
@@ -185,7 +194,10 @@ impl House {
                 running.membership.settled().await;
             }
         }
-        let bound = self.gateway.apply(&snapshot)?;
+        let bound = match &self.gateway {
+            Some(gateway) => gateway.apply(&snapshot)?,
+            None => Vec::new(),
+        };
         let pool_states = self
             .pools
             .iter()

@@ -2,15 +2,19 @@
 
 mod access_log;
 mod admin;
+mod bbr;
 mod bench;
 mod check;
 mod cli;
 mod clock;
 mod demo;
+mod epp;
+mod goflags;
 mod house;
 mod limits;
 mod sim;
 mod up;
+mod workers;
 
 use std::process::ExitCode;
 
@@ -19,7 +23,7 @@ use clap::Parser;
 use cli::{Bench, Cli, Command};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::parse_from(goflags::normalised(std::env::args_os()));
     cli::start_logging(&cli);
     limits::raise_open_files();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
@@ -38,6 +42,8 @@ fn main() -> ExitCode {
         match cli.command {
             Command::Demo(options) => demo::run(options).await,
             Command::Up(options) => up::run(*options).await,
+            Command::Epp(options) => epp::run(*options).await,
+            Command::Bbr(options) => bbr::run(*options).await,
             Command::Check(options) => check::run(&options),
             Command::Sim(options) => sim::run(options).await,
             Command::Bench(Bench::Replay(options)) => bench::replay(options).await,

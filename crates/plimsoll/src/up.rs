@@ -39,7 +39,8 @@ pub(crate) async fn run(options: UpOptions) -> Result<ExitCode, Box<dyn Error>> 
     };
     let plan = Plan {
         settings: options.settings(),
-        gateway: options.gateway(),
+        gateway: Some(options.gateway()),
+        trust: options.trust(),
         scrape: options.scrape(),
         profile,
         seed: u64::from(std::process::id()),
@@ -72,7 +73,7 @@ pub(crate) async fn run(options: UpOptions) -> Result<ExitCode, Box<dyn Error>> 
 }
 
 /// Puts each new configuration in force; one that cannot be (a port that is taken, say) leaves the last good one.
-async fn follow(
+pub(crate) async fn follow(
     house: &mut House,
     mut snapshots: watch::Receiver<Arc<Snapshot>>,
     rejected: &AtomicU64,
@@ -129,8 +130,11 @@ pub(crate) async fn drain(house: &House, patience: Duration) {
         seconds = patience.as_secs(),
         "draining; a second signal stops at once"
     );
+    let Some(gateway) = &house.gateway else {
+        return;
+    };
     let left = tokio::select! {
-        left = house.gateway.shutdown(patience) => left,
+        left = gateway.shutdown(patience) => left,
         () = terminated() => usize::MAX,
     };
     match left {

@@ -15,7 +15,7 @@ mod standalone;
 
 use crate::objects::{BareEndpoint, Objects};
 use crate::report::Report;
-use crate::{Options, Problem, Snapshot, Source};
+use crate::{Options, Problem, Serves, Snapshot, Source};
 
 /// Reads all sources and builds a snapshot of them, together with every problem found.
 ///
@@ -27,7 +27,8 @@ use crate::{Options, Problem, Snapshot, Source};
 /// The generation of the snapshot is left at 0.
 pub fn build(sources: &[Source], options: &Options) -> (Snapshot, Vec<Problem>) {
     let mut report = Report::default();
-    let mut objects = Objects::read(sources, &mut report);
+    let all: Vec<&Source> = options.made_up.iter().chain(sources).collect();
+    let mut objects = Objects::read(&all, &mut report);
     let bare = options
         .endpoints
         .iter()
@@ -40,10 +41,12 @@ pub fn build(sources: &[Source], options: &Options) -> (Snapshot, Vec<Problem>) 
         base_models: mapping::build(&objects.config_maps, &mut report),
         ..Snapshot::default()
     };
-    if let Some(pool) = &options.picker_pool {
+    if let Serves::Pool(pool) = &options.serves {
         snapshot
             .listeners
             .extend(standalone::picker(&objects, &pools, pool, &mut report));
+    } else if options.serves == Serves::Models {
+        // Nothing listens.
     } else if standalone::applies(&objects) {
         snapshot
             .listeners

@@ -46,4 +46,4 @@ pub use route::{
     HeaderMatch, PathMatch, QueryMatch, Retry, Route, RouteMatch, Rule, Timeouts, ValueMatch,
 };
 pub use snapshot::{AttachedRoute, CertifiedPem, Listener, ListenerProtocol, Snapshot};
-pub use source::{Options, Source};
+pub use source::{Options, Serves, Source};

@@ -125,7 +125,7 @@ pub(crate) struct Objects {
 
 impl Objects {
     /// Reads all sources.
-    pub(crate) fn read(sources: &[Source], report: &mut Report) -> Self {
+    pub(crate) fn read(sources: &[&Source], report: &mut Report) -> Self {
         read::Reader::new(report).read(sources)
     }
 

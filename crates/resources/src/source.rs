@@ -27,9 +27,22 @@ pub struct Options {
     pub default_listen_port: u16,
     /// Endpoints from the command line.
     pub endpoints: Vec<EndpointSpec>,
-    /// Serve this pool and nothing else, as an endpoint picker does: its requests are routed already, and Gateways and
-    /// HTTPRoutes do not count.
-    pub picker_pool: Option<ObjectName>,
+    /// What the configuration is for.
+    pub serves: Serves,
+    /// Manifests that flags stand for.
+    pub made_up: Vec<Source>,
+}
+
+/// What a configuration is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Serves {
+    /// A gateway: Gateways and HTTPRoutes say what goes where.
+    #[default]
+    Gateway,
+    /// An endpoint picker for this pool: its requests are routed already, and Gateways and HTTPRoutes do not count.
+    Pool(ObjectName),
+    /// A body-based router: only the mapping of models to base models counts.
+    Models,
 }
 
 impl Default for Options {
@@ -37,7 +50,8 @@ impl Default for Options {
         Self {
             default_listen_port: 8080,
             endpoints: Vec::new(),
-            picker_pool: None,
+            serves: Serves::Gateway,
+            made_up: Vec::new(),
         }
     }
 }

@@ -8,7 +8,7 @@ use extproc::{
 };
 use lifecycle::{Clock, Core, ErrorStyle, ReferenceDialect, Settings, Silent, View};
 use payload::Parsers;
-use resources::{Options, Source};
+use resources::{Options, Serves, Source};
 use serde_json::Value;
 use signals::Time;
 
@@ -136,7 +136,13 @@ fn router(given: &Value) -> Router {
         path: "case.yaml".into(),
         text,
     };
-    let (snapshot, _) = resources::build(&[source], &Options::default());
+    let (snapshot, _) = resources::build(
+        &[source],
+        &Options {
+            serves: Serves::Models,
+            ..Options::default()
+        },
+    );
     let view = View::new(Arc::new(snapshot), &HashMap::new(), HashMap::new());
     let settings = Settings {
         parsers: Some(Parsers::routing()),

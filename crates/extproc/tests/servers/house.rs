@@ -12,7 +12,7 @@ use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::{
 use extproc::{Picker, PickerOptions};
 use lifecycle::{Clock, Core, ErrorStyle, PoolState, ReferenceDialect, Settings, Silent, View};
 use payload::{Parser, Parsers};
-use resources::{ObjectName, Options, Severity, Source};
+use resources::{ObjectName, Options, Serves, Severity, Source};
 use scheduling::{PluginSpec, PrefixIndex, Profile, ProfileSpec, Registry};
 use serde_json::Value;
 use signals::{Endpoint, EndpointIdentity, EndpointSet, Time};
@@ -142,7 +142,7 @@ fn build(given: &Given<'_>) -> (Picker, Arc<Core>) {
         text,
     };
     let options = Options {
-        picker_pool: Some(name.clone()),
+        serves: Serves::Pool(name.clone()),
         ..Options::default()
     };
     let (snapshot, problems) = resources::build(&[source], &options);

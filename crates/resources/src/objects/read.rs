@@ -70,7 +70,7 @@ impl<'r> Reader<'r> {
         }
     }
 
-    pub(super) fn read(mut self, sources: &[Source]) -> Objects {
+    pub(super) fn read(mut self, sources: &[&Source]) -> Objects {
         for source in sources {
             match tree::parse(&source.text) {
                 Err(error) => {

@@ -8,7 +8,7 @@ fn read(texts: &[&str]) -> (Objects, Vec<String>) {
         .map(|(index, text)| Source::new(format!("{index}.yaml"), *text))
         .collect();
     let mut report = Report::default();
-    let objects = Objects::read(&sources, &mut report);
+    let objects = Objects::read(&sources.iter().collect::<Vec<_>>(), &mut report);
     let problems = report.finish().into_iter().map(|problem| {
         let mark = if problem.severity == Severity::Error {
             "E"
