@@ -44,7 +44,7 @@ pub fn build(sources: &[Source], options: &Options) -> (Snapshot, Vec<Problem>) 
     if let Serves::Pool(pool) = &options.serves {
         snapshot
             .listeners
-            .extend(standalone::picker(&objects, &pools, pool, &mut report));
+            .extend(standalone::picker(&objects, &pools, pool.as_ref(), &mut report));
     } else if options.serves == Serves::Models {
         // Nothing listens.
     } else if standalone::applies(&objects) {

@@ -39,8 +39,9 @@ pub enum Serves {
     /// A gateway: Gateways and HTTPRoutes say what goes where.
     #[default]
     Gateway,
-    /// An endpoint picker for this pool: its requests are routed already, and Gateways and HTTPRoutes do not count.
-    Pool(ObjectName),
+    /// An endpoint picker for this pool, or for the only one: its requests are routed already, and Gateways and
+    /// HTTPRoutes do not count.
+    Pool(Option<ObjectName>),
     /// A body-based router: only the mapping of models to base models counts.
     Models,
 }

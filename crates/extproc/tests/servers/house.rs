@@ -142,7 +142,7 @@ fn build(given: &Given<'_>) -> (Picker, Arc<Core>) {
         text,
     };
     let options = Options {
-        serves: Serves::Pool(name.clone()),
+        serves: Serves::Pool(Some(name.clone())),
         ..Options::default()
     };
     let (snapshot, problems) = resources::build(&[source], &options);

@@ -27,11 +27,11 @@ pub(super) fn build_options(options: &EppOptions) -> Result<resources::Options, 
     let serves = if !options.endpoint_selector.is_empty() {
         let name = selector_pool_name(&options.pod_name);
         made_up.push(selector_pool(options, &name)?);
-        Serves::Pool(ObjectName::new(&**namespace, name))
+        Serves::Pool(Some(ObjectName::new(&**namespace, name)))
     } else if !options.pool_name.is_empty() && !options.files.is_empty() {
-        Serves::Pool(ObjectName::new(&**namespace, &*options.pool_name))
+        Serves::Pool(Some(ObjectName::new(&**namespace, &*options.pool_name)))
     } else {
-        Serves::Gateway
+        Serves::Pool(None)
     };
     Ok(resources::Options {
         endpoints: options.endpoints.clone(),

@@ -59,24 +59,32 @@ pub(super) fn listener(
     Some(catch_all(&entry.pool, options.default_listen_port))
 }
 
-/// A listener that sends everything to the pool a picker serves.
+/// A listener that sends everything to the pool a picker serves: the one that is named, or the only one.
 pub(super) fn picker(
     objects: &Objects,
     pools: &Pools,
-    name: &ObjectName,
+    name: Option<&ObjectName>,
     report: &mut Report,
 ) -> Option<Listener> {
-    let found = pools.get(name);
+    let found = match name {
+        Some(name) => pools.get(name),
+        None => pools.values().next().filter(|_| pools.len() == 1),
+    };
     if found.is_none() && !objects.has_broken_pool() {
         let known: Vec<String> = pools.keys().map(ToString::to_string).collect();
         let known = if known.is_empty() {
-            "no InferencePool".to_owned()
+            "none".to_owned()
         } else {
             known.join(", ")
         };
         report.option_error(
             "pool",
-            format!("there is no InferencePool {name}; the input holds {known}"),
+            match name {
+                Some(name) => format!("there is no InferencePool {name}; the input holds {known}"),
+                None => format!(
+                    "a picker serves one InferencePool and the input holds {known}; name one by --pool-name"
+                ),
+            },
         );
     }
     found.map(|entry| catch_all(&entry.pool, PICKER_PORT))

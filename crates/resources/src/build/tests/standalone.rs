@@ -149,3 +149,33 @@ fn endpoint_names_are_distinct() {
         show(&problems)
     );
 }
+
+#[test]
+fn a_picker_serves_the_pool_it_names_and_none_but_the_only_one_without_a_name() {
+    let pool = |name: &str| {
+        format!(
+            "---\napiVersion: inference.networking.k8s.io/v1\nkind: InferencePool\nmetadata: {{name: {name}, namespace: default}}\n\
+             spec: {{selector: {{matchLabels: {{app: {name}}}}}, targetPorts: [{{number: 8000}}], endpointPickerRef: {{name: e, port: {{number: 1}}}}}}\n"
+        )
+    };
+    let build = |pools: &[&str], name: Option<&str>| {
+        let source = Source {
+            path: "pools.yaml".into(),
+            text: pools.iter().map(|name| pool(name)).collect(),
+        };
+        let options = Options {
+            serves: crate::Serves::Pool(name.map(|name| ObjectName::new("default", name))),
+            ..Options::default()
+        };
+        let (snapshot, problems) = crate::build(&[source], &options);
+        let problem = problems.first().map(ToString::to_string);
+        (snapshot.listeners.len(), problem.unwrap_or_default())
+    };
+    assert_eq!(build(&["a", "b"], Some("b")), (1, String::new()));
+    assert_eq!(build(&["a"], None), (1, String::new()));
+    let (listeners, problem) = build(&["a", "b"], None);
+    assert_eq!(listeners, 0);
+    assert!(problem.contains("default/a, default/b; name one by --pool-name"), "{problem}");
+    let (_, problem) = build(&["a"], Some("c"));
+    assert!(problem.contains("there is no InferencePool default/c"), "{problem}");
+}
