@@ -60,8 +60,8 @@ def test_a_streamed_chat_with_usage(house):
     assert chunks[-1].usage.completion_tokens == 30
     until(lambda: epp.in_flight() == 0, "the reservation to be given back")
     decision = json.loads(epp.get("/debug/decisions?limit=1"))["decisions"][0]
-    assert decision["outcome"]["usage"]["output_tokens"] == 30
-    assert decision["outcome"]["result"] == "completed"
+    assert decision["outcome"]["output_tokens"] == 30
+    assert decision["outcome"]["ending"] == "completed"
 
 
 def test_a_whole_answer_and_its_usage(house):
@@ -72,9 +72,9 @@ def test_a_whole_answer_and_its_usage(house):
 
     def told():
         decision = json.loads(epp.get("/debug/decisions?limit=1"))["decisions"][0]
-        return decision["outcome"] and decision["outcome"]["usage"]
+        return decision["outcome"] and decision["outcome"]["output_tokens"]
 
-    assert until(told, "the outcome")["output_tokens"] == 5
+    assert until(told, "the outcome") == 5
 
 
 def test_a_prompt_of_five_megabytes(house):
@@ -85,7 +85,7 @@ def test_a_prompt_of_five_megabytes(house):
         client_of(envoy).completions.create(model=MODEL, prompt=prompt, max_tokens=1)
     assert "context" in str(raised.value)
     decision = json.loads(epp.get("/debug/decisions?limit=1"))["decisions"][0]
-    assert decision["prompt_tokens"] > 1_000_000
+    assert decision["prompt_tokens_estimate"] > 1_000_000
     until(lambda: epp.in_flight() == 0, "the reservation to be given back")
 
 
@@ -102,7 +102,7 @@ def test_two_hundred_streams_at_once(house):
         counts = list(pool.map(one, range(200)))
     assert min(counts) >= 10
     until(lambda: epp.in_flight() == 0, "all reservations to be given back")
-    used = {d["outcome"]["endpoint"] for d in json.loads(epp.get("/debug/decisions?limit=200"))["decisions"]}
+    used = {d["outcome"]["served"] for d in json.loads(epp.get("/debug/decisions?limit=200"))["decisions"]}
     assert len(used) == 4, "all servers took part"
 
 
@@ -155,6 +155,8 @@ def test_without_a_picker_requests_go_on_where_they_may(house):
     assert len(json.loads(epp.get("/debug/decisions"))["decisions"]) == 1
     epp.process.kill()
     epp.process.wait()
+    # A request whose body was already on its way to the picker when it died would fail: Envoy keeps no copy.
+    until(lambda: envoy.stat("cluster.picker.upstream_cx_active") == 0, "Envoy to see that the picker is gone")
     for _ in range(4):
         assert client.chat.completions.create(model=MODEL, messages=MESSAGES, max_tokens=2)
 
@@ -170,7 +172,7 @@ def test_a_dead_first_choice_is_served_by_the_second_and_the_books_follow(house)
         messages = [{"role": "user", "content": f"question {number}"}]
         assert client.chat.completions.create(model=MODEL, messages=messages, max_tokens=2)
     until(lambda: epp.in_flight() == 0, "the reservations to be given back")
-    served = [d["outcome"]["endpoint"] for d in json.loads(epp.get("/debug/decisions"))["decisions"]]
+    served = [d["outcome"]["served"] for d in json.loads(epp.get("/debug/decisions"))["decisions"]]
     assert len(served) == 6
     assert all(str(alive) in name for name in served), served
 
@@ -183,7 +185,7 @@ def test_a_subset_confines_the_choice(house):
     for number in range(8):
         messages = [{"role": "user", "content": f"question {number}"}]
         assert client_of(envoy).chat.completions.create(model=MODEL, messages=messages, max_tokens=2)
-    served = {d["outcome"]["endpoint"] for d in json.loads(epp.get("/debug/decisions"))["decisions"]}
+    served = {d["outcome"]["served"] for d in json.loads(epp.get("/debug/decisions"))["decisions"]}
     assert len(served) == 1 and str(allowed) in served.pop()
 
 
@@ -280,5 +282,8 @@ def test_a_peer_that_speaks_clear_text_is_told_apart(house):
     epp = house.keep(picker(servers.urls))
     with socket.create_connection(("127.0.0.1", epp.port), timeout=10) as connection:
         connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-        assert connection.recv(100) == b""
+        try:
+            assert connection.recv(100) == b""
+        except ConnectionResetError:
+            pass
     until(lambda: any("--secure-serving=false" in line for line in epp.process.errors), "advice in the log")
