@@ -44,6 +44,25 @@ def usual(house, count=2, *arguments, sims=("--time-scale", "20")):
     return servers, epp, envoy
 
 
+def test_answers_that_tell_nothing_are_not_shown_to_the_picker(house):
+    servers = house.sims(1, "--time-scale", "20")
+    epp = house.keep(picker(servers.urls)).until_scraped(1)
+    envoy = house.keep(Envoy("picker-spare.yaml", {9002: epp.port}))
+    client = client_of(envoy)
+    shown = lambda: envoy.stat("http.clients.ext_proc.stream_msgs_sent")
+
+    def stream(**more):
+        before = shown()
+        events = list(client.chat.completions.create(model=MODEL, messages=MESSAGES, max_tokens=60, stream=True, **more))
+        assert len(events) > 50
+        return shown() - before
+
+    # First the picker learns how fast the server is; then it lets all but a few answers pass unseen.
+    until(lambda: stream() < 5, "an answer that is not shown")
+    assert stream(stream_options={"include_usage": True}) > 10, "token counts are always read"
+    until(lambda: epp.in_flight() == 0, "the reservations to be given back")
+
+
 def free_port():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

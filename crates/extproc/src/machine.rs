@@ -36,7 +36,4 @@ pub trait Machine {
     fn wake(&mut self, _out: &mut Outbox) -> Flow {
         Flow::Open
     }
-
-    /// The proxy ended the stream.
-    fn ended(&mut self) {}
 }

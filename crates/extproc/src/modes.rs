@@ -30,6 +30,14 @@ pub(crate) struct Modes {
 }
 
 impl Modes {
+    /// Whether the proxy would hide the response body if asked to. Envoy changes no mode once either body is in
+    /// full-duplex mode, and a proxy that announces nothing is not asked.
+    pub(crate) fn can_hide_response_body(&self) -> bool {
+        self.announced
+            && self.request != BodyMode::FullDuplex
+            && matches!(self.response, BodyMode::Streamed | BodyMode::Buffered)
+    }
+
     /// Reads what the proxy announces with its first message.
     pub(crate) fn announced(config: &ProtocolConfiguration) -> Self {
         Self {

@@ -221,8 +221,11 @@ impl Machine for Exchange {
             }
         }
     }
+}
 
-    fn ended(&mut self) {
+impl Drop for Exchange {
+    /// The end of an answer whose body is not shown is only seen by the stream's end, which says nothing of how it ended.
+    fn drop(&mut self) {
         if let State::Spared(observing) = std::mem::replace(&mut self.state, State::Over) {
             observing.end_unwatched();
         }

@@ -48,10 +48,7 @@ impl<M: Machine> Session<M> {
             },
             // The proxy cancelled or broke off: the machine is dropped with the session.
             Some(Err(status)) => self.closing = Some(Some(status)),
-            None => {
-                self.machine.ended();
-                self.closing = Some(None);
-            }
+            None => self.closing = Some(None),
         }
     }
 

@@ -70,7 +70,7 @@ impl Exchange {
             return;
         }
         let watch = observing.watch();
-        let may_hide = self.picker.options.spare_bodies && self.modes.announced;
+        let may_hide = self.picker.options.spare_bodies && self.modes.can_hide_response_body();
         let hidden = self.modes.response == BodyMode::Hidden;
         self.held = self.holds(&observing).then(Vec::new);
         let observing = Box::new(observing);
@@ -97,21 +97,11 @@ impl Exchange {
         let body = Bytes::from(message.body);
         let mut emitted: Vec<Bytes> = Vec::new();
         let changed = match std::mem::replace(&mut self.state, State::Over) {
-            State::Watching(observing) => {
+            // Some proxies show the body although they were asked not to; then it is watched.
+            State::Watching(observing) | State::Spared(observing) => {
                 let changed = observing.changes();
                 self.watch(observing, body, end_of_stream, &mut emitted);
                 changed
-            }
-            // The proxy shows the body although it was asked not to.
-            State::Spared(mut observing) => {
-                observing.assume_first_token();
-                emitted.push(body);
-                if end_of_stream {
-                    observing.end_unwatched();
-                } else {
-                    self.state = State::Spared(observing);
-                }
-                false
             }
             state => {
                 emitted.push(body);
