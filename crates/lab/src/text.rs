@@ -38,6 +38,15 @@ impl Span {
     }
 }
 
+/// Text of about so many bytes, always the same.
+pub(crate) fn filler(bytes: usize) -> String {
+    let mut out = Vec::with_capacity(bytes);
+    let tokens = u32::try_from(bytes / BYTES_PER_TOKEN).unwrap_or(u32::MAX);
+    Span { id: 1, tokens }.write(&mut out);
+    // It is ASCII.
+    String::from_utf8(out).unwrap_or_default()
+}
+
 /// Four words of three letters and a space from 60 of the 64 bits.
 fn four_words(bits: u64) -> [u8; 16] {
     let mut text = [b' '; 16];

@@ -24,6 +24,7 @@ use crate::core::PoolView;
 use crate::errors::{Reason, Refusal};
 use crate::exchange::Exchange;
 use crate::headers;
+use crate::observer::Picked;
 use crate::observing::Observing;
 use crate::reading::ReadBody;
 use crate::received::{Choice, Step};
@@ -415,6 +416,23 @@ impl Dispatch {
     #[must_use]
     pub fn abandoned(self, refusal: &Refusal) -> Reply {
         self.exchange.refuse(refusal)
+    }
+
+    fn tell_picked(&self) {
+        let exchange = &self.exchange;
+        let Some(flow) = &exchange.flow else {
+            return;
+        };
+        let request_bytes = match &self.body {
+            Outgoing::Whole(body) => body.len() as u64,
+            Outgoing::Empty | Outgoing::Streamed => 0,
+        };
+        exchange.core.observer().picked(&Picked {
+            flow,
+            model: exchange.model.as_ref(),
+            target_model: exchange.target_model.as_ref(),
+            request_bytes,
+        });
     }
 
     /// Takes the reservation on the current endpoint and promises its prompt blocks to the prefix index.

@@ -13,7 +13,7 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use payload::{ApiError, Dialect};
 
-pub use reference::ReferenceDialect;
+pub use reference::{ReferenceDialect, reference_code};
 
 /// Response header that carries [`Row::code`] of a refusal made by the gateway itself.
 pub const REASON_HEADER: HeaderName = HeaderName::from_static("x-plimsoll-reason");

@@ -14,7 +14,7 @@ use crate::budget::Claim;
 use crate::core::{Core, View};
 use crate::errors::{ErrorStyle, Refusal};
 use crate::headers::REQUEST_ID;
-use crate::observer::{Extraction, Finished};
+use crate::observer::{Extraction, Finished, Flow};
 use crate::record::{Ending, FailedAttempt, Outcome, Record};
 use crate::reply::Reply;
 use crate::subset::Subset;
@@ -63,6 +63,10 @@ pub(crate) struct Exchange {
     pub(crate) status: Option<u16>,
     pub(crate) ttft: Option<Duration>,
     pub(crate) usage: Option<Usage>,
+    /// Whose it is, once it was picked for.
+    pub(crate) flow: Option<Flow>,
+    pub(crate) served_status: Option<u16>,
+    pub(crate) response_bytes: u64,
     pub(crate) ended: bool,
     /// Holds the request's share of the limit on concurrent requests.
     pub(crate) _slot: Claim,
@@ -172,6 +176,9 @@ impl Exchange {
             extraction: self.extraction,
             body_bytes: self.body_bytes,
             routed_after: self.routed_after,
+            flow: self.flow.as_ref(),
+            served_status: self.served_status,
+            response_bytes: self.response_bytes,
             outcome: &outcome,
         });
         if let Some(record) = self.record.take() {

@@ -44,11 +44,12 @@ pub use dispatch::{Dispatch, MirrorCopy, Verdict};
 pub use entropy::Entropy;
 pub use errors::{
     DROPPED_HEADER, ErrorStyle, REASON_HEADER, Reason, ReferenceDialect, Refusal, Row,
+    reference_code,
 };
 pub use exchange::Door;
 pub use explain::{Explanation, explain};
 pub use headers::REQUEST_ID;
-pub use observer::{Extraction, Finished, Observer, Silent};
+pub use observer::{Extraction, Finished, Flow, Observer, Picked, Silent};
 pub use observing::{Close, ENDPOINT_HEADER, Observing, Watch};
 pub use reading::{Named, Reading};
 pub use received::{Received, Step};

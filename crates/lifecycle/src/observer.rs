@@ -13,8 +13,42 @@ pub trait Observer: Send + Sync {
     /// An endpoint was picked (phase two); the record carries scores and timings.
     fn decided(&self, record: &Record);
 
+    /// The request is on its way to an endpoint of a pool, with its body as it will be sent. Once per request.
+    fn picked(&self, _picked: &Picked<'_>) {}
+
     /// A request ended, for whatever reason. Called exactly once per request.
     fn finished(&self, finished: &Finished<'_>);
+}
+
+/// Whose request it is, as the pool's objectives see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flow {
+    /// Priority of its objective; higher is more important.
+    pub priority: i32,
+    /// Who shares fairly with others. Not bounded: an observer must bound it before using it as a label.
+    pub fairness: Arc<str>,
+}
+
+impl Default for Flow {
+    fn default() -> Self {
+        Self {
+            priority: 0,
+            fairness: "default-flow".into(),
+        }
+    }
+}
+
+/// A request on its way to a pool's endpoint.
+#[derive(Debug)]
+pub struct Picked<'a> {
+    /// Whose it is.
+    pub flow: &'a Flow,
+    /// Model name in the request.
+    pub model: Option<&'a Arc<str>>,
+    /// Model name sent upstream.
+    pub target_model: Option<&'a Arc<str>>,
+    /// Bytes of the body as it is sent.
+    pub request_bytes: u64,
 }
 
 /// A request at its end.
@@ -38,6 +72,12 @@ pub struct Finished<'a> {
     pub body_bytes: u64,
     /// Time from arrival until route, model and pool were known.
     pub routed_after: Option<Duration>,
+    /// Whose it is, once it was picked for.
+    pub flow: Option<&'a Flow>,
+    /// Status of the model server's answer, if one came.
+    pub served_status: Option<u16>,
+    /// Bytes of the answer's body that passed.
+    pub response_bytes: u64,
     /// What happened.
     pub outcome: &'a Outcome,
 }

@@ -73,6 +73,7 @@ impl Observing {
         let mut observed = dispatch.into_observed();
         let exchange = &mut observed.exchange;
         exchange.status = Some(response.status.as_u16());
+        exchange.served_status = exchange.status;
         if let Some(endpoint) = &observed.endpoint {
             endpoint.health().note_success();
             exchange.served = Some(endpoint.name().clone());
@@ -103,6 +104,7 @@ impl Observing {
         response: &mut http::response::Parts,
     ) -> Self {
         exchange.status = Some(response.status.as_u16());
+        exchange.served_status = exchange.status;
         let observed = Observed {
             exchange,
             choice: None,
@@ -173,8 +175,13 @@ impl Observing {
 
     /// A piece of the body arrived; `out` is handed what may go to the client now.
     pub fn data(&mut self, chunk: Bytes, out: &mut impl FnMut(Bytes)) {
+        self.observed.exchange.response_bytes += chunk.len() as u64;
         let proxied = self.observed.exchange.door.proxied;
-        if proxied && matches!(self.reader, Answer::Events(_)) && self.untouched && !is_event(&chunk) {
+        if proxied
+            && matches!(self.reader, Answer::Events(_))
+            && self.untouched
+            && !is_event(&chunk)
+        {
             // It is called a stream of events and is none: nothing in it can be renamed, and nothing is to be held.
             self.reader = Answer::Opaque;
         }
@@ -353,9 +360,16 @@ impl Drop for Observing {
 /// Whether bytes can be the beginning of an event stream (WHATWG HTML, section 9.2).
 fn is_event(bytes: &[u8]) -> bool {
     let line = bytes.trim_ascii_start();
-    [&b"data"[..], b"event", b"id", b"retry", b":", b"\xef\xbb\xbf"]
-        .iter()
-        .any(|field| field.starts_with(&line[..line.len().min(field.len())]))
+    [
+        &b"data"[..],
+        b"event",
+        b"id",
+        b"retry",
+        b":",
+        b"\xef\xbb\xbf",
+    ]
+    .iter()
+    .any(|field| field.starts_with(&line[..line.len().min(field.len())]))
 }
 
 /// Answers of pools are read; what cannot be read, or comes from a plain Service, passes untouched.

@@ -108,6 +108,9 @@ impl Received {
             status: None,
             ttft: None,
             usage: None,
+            flow: None,
+            served_status: None,
+            response_bytes: 0,
             ended: false,
             _slot: slot,
             core: core.clone(),
@@ -145,9 +148,7 @@ impl Received {
         let mut exchange = self.0;
         exchange.find_model_outside_body();
         let view = exchange.view.clone();
-        let outcome = view
-            .table
-            .route(&exchange.view(exchange.model_view(false)));
+        let outcome = view.table.route(&exchange.view(exchange.model_view(false)));
         match choose(&exchange, &outcome) {
             Ok(Chosen::Backend(choice)) => crate::dispatch::prepare(exchange, &choice, None, true),
             Ok(Chosen::Reply(reply)) => Step::Reply(exchange.answer(reply)),

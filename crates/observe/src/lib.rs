@@ -8,11 +8,13 @@
 //! - Gauges are read from the core when someone scrapes; nothing is written on the request path for them.
 //! - No prompt text, header value or key.
 
+mod compat;
 mod decisions;
 mod gauges;
 mod labels;
 mod metrics;
 
+pub use compat::{Compat, Family, FamilyKind, NameSet, TEXT_CONTENT_TYPE, families};
 pub use decisions::{DecisionFilter, decisions_json};
 pub use gauges::{ConfigGauges, Gauges};
 pub use labels::MODEL_LABELS_MAX;

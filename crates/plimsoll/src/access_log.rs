@@ -1,20 +1,35 @@
-//! One structured log line per request, for `plimsoll up --access-log`.
+//! Who listens to requests: metrics, and one structured log line per request where it is asked for.
 
 use std::sync::Arc;
 
-use lifecycle::{Finished, Observer, Record};
-use observe::Metrics;
+use lifecycle::{Finished, Observer, Picked, Record};
 
-/// Hands everything on to the metrics, and logs each request at its end. No prompt, header or key is known here.
-pub(crate) struct AccessLog(pub(crate) Arc<Metrics>);
+/// Hands everything on to several listeners.
+pub(crate) struct Everyone(pub(crate) Vec<Arc<dyn Observer>>);
 
-impl Observer for AccessLog {
+impl Observer for Everyone {
     fn decided(&self, record: &Record) {
-        self.0.decided(record);
+        self.0.iter().for_each(|observer| observer.decided(record));
+    }
+
+    fn picked(&self, picked: &Picked<'_>) {
+        self.0.iter().for_each(|observer| observer.picked(picked));
     }
 
     fn finished(&self, finished: &Finished<'_>) {
-        self.0.finished(finished);
+        self.0
+            .iter()
+            .for_each(|observer| observer.finished(finished));
+    }
+}
+
+/// Logs each request at its end. No prompt, header or key is known here.
+pub(crate) struct AccessLog;
+
+impl Observer for AccessLog {
+    fn decided(&self, _: &Record) {}
+
+    fn finished(&self, finished: &Finished<'_>) {
         let outcome = finished.outcome;
         let usage = outcome.usage.as_ref();
         tracing::info!(

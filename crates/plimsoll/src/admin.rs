@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use lifecycle::Core;
-use observe::{DecisionFilter, Metrics, decisions_json};
+use observe::{Compat, DecisionFilter, Metrics, decisions_json};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +20,10 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Admin {
     pub(crate) core: Arc<Core>,
     pub(crate) metrics: Arc<Metrics>,
+    /// The same under other names, in the classic text format.
+    pub(crate) compat: Vec<Arc<Compat>>,
+    /// Whether our own names are served.
+    pub(crate) native: bool,
 }
 
 const INDEX: &str = "plimsoll admin\n\n\
@@ -65,7 +69,7 @@ impl Admin {
         }
         match request.uri().path() {
             "/" => text(StatusCode::OK, INDEX),
-            "/metrics" => of(StatusCode::OK, observe::CONTENT_TYPE, self.metrics.render()),
+            "/metrics" => self.metrics(),
             "/healthz" => text(StatusCode::OK, "ok\n"),
             "/readyz" => self.ready(),
             "/debug/decisions" => match filter(request.uri().query().unwrap_or_default()) {
@@ -75,6 +79,18 @@ impl Admin {
             "/debug/endpoints" => json_answer(&self.endpoints()),
             _ => text(StatusCode::NOT_FOUND, INDEX),
         }
+    }
+
+    /// Our own names alone are OpenMetrics; the reference's are the classic format, which may hold both.
+    fn metrics(&self) -> Response<Full<Bytes>> {
+        if self.compat.is_empty() {
+            return of(StatusCode::OK, observe::CONTENT_TYPE, self.metrics.render());
+        }
+        let mut page: String = self.compat.iter().map(|names| names.render()).collect();
+        if self.native {
+            page.push_str(&self.metrics.render());
+        }
+        of(StatusCode::OK, observe::TEXT_CONTENT_TYPE, page)
     }
 
     /// Ready while not draining and while each pool that exists has an endpoint... or there is no pool at all.

@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use clap::Args;
 use extproc::{
-    HealthPort, HealthService, PluginSpec, ProcessorPort, Router, RouterOptions, RouterPlugins,
-    ServeOptions, SilentRouter, Unknown,
+    HealthPort, HealthService, PluginSpec, ProcessorPort, Router, RouterObserver, RouterOptions,
+    RouterPlugins, ServeOptions, Unknown,
 };
 use lifecycle::{Core, ErrorStyle, ReferenceDialect, Settings, View};
 use manifests::FileSource;
-use observe::Metrics;
+use observe::{Compat, Metrics, NameSet};
 use payload::Parsers;
 use resources::{Serves, Snapshot};
 use tokio::net::TcpListener;
@@ -65,7 +65,12 @@ pub(crate) struct BbrOptions {
     pub(crate) secure_serving: bool,
 
     /// Directory with tls.crt and tls.key, read again when they change.
-    #[arg(long, default_value = "", hide_default_value = true, value_name = "DIR")]
+    #[arg(
+        long,
+        default_value = "",
+        hide_default_value = true,
+        value_name = "DIR"
+    )]
     pub(crate) cert_path: String,
 
     /// Largest request body, in bytes.
@@ -139,7 +144,11 @@ pub(crate) async fn run(options: BbrOptions) -> Result<ExitCode, Box<dyn Error>>
         draining: AtomicBool::new(false),
     });
     let ports = open(&options, &state, plugins, metrics, &stop).await?;
-    println!("ext_proc {} ({})", ports.processor.address, if ports.tls { "TLS" } else { "clear text" });
+    println!(
+        "ext_proc {} ({})",
+        ports.processor.address,
+        if ports.tls { "TLS" } else { "clear text" }
+    );
     println!("health   {} (gRPC)", ports.health.address);
     println!("metrics  http://{}/metrics", ports.metrics);
     println!("models   {} known by ConfigMaps", first.base_models.len());
@@ -164,6 +173,27 @@ pub(crate) async fn run(options: BbrOptions) -> Result<ExitCode, Box<dyn Error>>
     Ok(ExitCode::SUCCESS)
 }
 
+/// Counts what the router does under the reference's names.
+struct Counted(Arc<Compat>);
+
+impl RouterObserver for Counted {
+    fn succeeded(&self) {
+        self.0.router_succeeded();
+    }
+
+    fn field_missing(&self, field: &str) {
+        self.0.router_field_missing(field);
+    }
+
+    fn field_empty(&self, field: &str) {
+        self.0.router_field_empty(field);
+    }
+
+    fn plugin_ran(&self, point: &'static str, kind: &str, name: &str, took: Duration) {
+        self.0.router_plugin_ran(point, kind, name, took);
+    }
+}
+
 fn view(snapshot: &Arc<Snapshot>) -> View {
     View::new(snapshot.clone(), &HashMap::new(), HashMap::new())
 }
@@ -176,6 +206,7 @@ async fn open(
     stop: &CancellationToken,
 ) -> Result<Ports, Box<dyn Error>> {
     let at = |port: u16| SocketAddr::new(options.listen_address, port);
+    let names = Arc::new(Compat::new(NameSet::Bbr));
     let router = Router::new(
         state.core.clone(),
         RouterOptions {
@@ -184,7 +215,7 @@ async fn open(
             ..RouterOptions::default()
         },
         plugins,
-        Arc::new(SilentRouter),
+        Arc::new(Counted(names.clone())),
     );
     let receive = usize::try_from(options.body_limit + MESSAGE_SLACK)?;
     let certificate = tls(
@@ -213,8 +244,12 @@ async fn open(
     let processor = extproc::serve(at(options.grpc_port), service, serve)
         .map_err(|error| busy("grpc-port", options.grpc_port, error))?;
     let health = HealthPort::new(HealthService::new(state.clone(), Unknown::AsPicker));
-    let health = extproc::serve(at(options.grpc_health_port), health, ServeOptions::default())
-        .map_err(|error| busy("grpc-health-port", options.grpc_health_port, error))?;
+    let health = extproc::serve(
+        at(options.grpc_health_port),
+        health,
+        ServeOptions::default(),
+    )
+    .map_err(|error| busy("grpc-health-port", options.grpc_health_port, error))?;
     let listener = TcpListener::bind(at(options.metrics_port))
         .await
         .map_err(|error| busy("metrics-port", options.metrics_port, error))?;
@@ -222,6 +257,8 @@ async fn open(
     let admin = Arc::new(Admin {
         core: state.core.clone(),
         metrics,
+        compat: vec![names],
+        native: true,
     });
     tokio::spawn(admin::serve(listener, admin, stop.clone()));
     Ok(Ports {

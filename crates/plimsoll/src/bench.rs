@@ -24,6 +24,21 @@ pub(crate) async fn load(options: LoadOptions) -> Outcome {
         .map_err(Into::into)
 }
 
+pub(crate) async fn epp(options: lab::ext_proc::EppOptions) -> Outcome {
+    let json = options.json.clone();
+    let report = options.run(until_interrupted()).await?;
+    print!("{}", report.text());
+    if let Some(path) = json {
+        std::fs::write(&path, serde_json::to_vec_pretty(&report)?)
+            .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+    }
+    Ok(if report.is_clean() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
 fn report(finished: &Finished) -> ExitCode {
     println!("{}", finished.text);
     if finished.is_clean() {

@@ -69,6 +69,8 @@ pub(crate) enum Bench {
     Replay(lab::bench::ReplayOptions),
     /// Generate load against an endpoint, or against two in pairs, and measure every request.
     Load(lab::bench::LoadOptions),
+    /// Play Envoy's side of external processing against an endpoint picker, ours or another, and measure what it costs.
+    Epp(lab::ext_proc::EppOptions),
 }
 
 #[derive(Debug, Args)]
@@ -340,10 +342,11 @@ impl UpOptions {
 /// Logs go to standard error, so that standard output stays for results.
 pub(crate) fn start_logging(cli: &Cli) {
     use tracing_subscriber::EnvFilter;
-    let usual = if matches!(cli.command, Command::Demo(_)) {
-        "warn"
-    } else {
-        "info"
+    let usual = match &cli.command {
+        Command::Demo(_) => "warn",
+        Command::Epp(options) => options.logging.level(),
+        Command::Bbr(options) => options.logging.level(),
+        _ => "info",
     };
     let (filter, wrong) = match EnvFilter::try_new(cli.log.as_deref().unwrap_or(usual)) {
         Ok(filter) => (filter, None),

@@ -45,6 +45,8 @@ pub(crate) async fn run(options: DemoOptions) -> Result<ExitCode, Box<dyn Error>
     let state = Arc::new(Admin {
         core: house.core.clone(),
         metrics: house.metrics.clone(),
+        compat: Vec::new(),
+        native: true,
     });
     tokio::spawn(admin::serve(admin_listener, state, stop.clone()));
     println!("{}", table::greeting(&fleet, gateway, admin_address));
@@ -95,6 +97,7 @@ async fn open(
         profile,
         seed: SEED,
         access_log: false,
+        names: Vec::new(),
         refused: Arc::new(|| 0),
     };
     let mut house = House::build(plan)?;

@@ -57,6 +57,7 @@ pub(crate) async fn run(options: EppOptions) -> Result<ExitCode, Box<dyn Error>>
         profile: setup::profile(&options)?,
         seed: u64::from(std::process::id()),
         access_log: options.logging.access_log,
+        names: setup::names(&options),
         refused,
     })?;
     let mut snapshots = source.subscribe();
@@ -149,6 +150,8 @@ async fn open(
     let admin = Arc::new(Admin {
         core: house.core.clone(),
         metrics: house.metrics.clone(),
+        compat: house.compat.clone(),
+        native: setup::native_names(options),
     });
     tokio::spawn(admin::serve(listener, admin, stop.clone()));
     Ok(Ports {
@@ -184,7 +187,10 @@ fn announce(snapshot: &Snapshot, ports: &Ports) {
         ports.metrics
     );
     for listener in &snapshot.listeners {
-        let rules = listener.routes.iter().flat_map(|attached| &attached.route.rules);
+        let rules = listener
+            .routes
+            .iter()
+            .flat_map(|attached| &attached.route.rules);
         for backend in rules.flat_map(|rule| &rule.backends) {
             if let resources::BackendTarget::Pool(pool) = &backend.target {
                 println!(

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use collect::{Membership, MembershipOptions, ScrapeOptions, Scraper, SystemResolver, Target};
 use gateway::{ApplyError, Bound, Gateway};
 use lifecycle::{Core, EndpointSource, PoolState, ServiceKey, ServiceState, Settings, View};
-use observe::{ConfigGauges, Gauges, Metrics};
+use observe::{Compat, ConfigGauges, Gauges, Metrics, NameSet};
 use resources::{BackendTarget, EndpointSpec, Filter, ObjectName, Scheme, Snapshot};
 use scheduling::{PrefixIndex, Profile};
 use signals::{Endpoint, EndpointSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::access_log::AccessLog;
+use crate::access_log::{AccessLog, Everyone};
 use crate::clock::MonotonicClock;
 
 /// How the house is set up, besides its configuration snapshot.
@@ -28,6 +28,8 @@ pub(crate) struct Plan {
     pub(crate) seed: u64,
     /// Log one line per request.
     pub(crate) access_log: bool,
+    /// Count under these names too.
+    pub(crate) names: Vec<NameSet>,
     /// Configuration changes refused so far, as the source of the configuration counts them.
     pub(crate) refused: Arc<dyn Fn() -> u64 + Send + Sync>,
 }
@@ -37,6 +39,7 @@ pub(crate) struct House {
     pub(crate) core: Arc<Core>,
     pub(crate) gateway: Option<Arc<Gateway>>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) compat: Vec<Arc<Compat>>,
     scraper: Arc<Scraper>,
     profile: fn() -> Profile,
     seed: u64,
@@ -119,11 +122,12 @@ impl House {
             &HashMap::new(),
             HashMap::new(),
         );
-        let observer: Arc<dyn lifecycle::Observer> = if plan.access_log {
-            Arc::new(AccessLog(metrics.clone()))
-        } else {
-            metrics.clone()
-        };
+        let compat: Vec<_> = plan
+            .names
+            .iter()
+            .map(|set| Arc::new(Compat::new(*set)))
+            .collect();
+        let observer = everyone(&metrics, &compat, plan.access_log);
         let core = Arc::new(Core::new(
             empty,
             plan.settings,
@@ -148,10 +152,14 @@ impl House {
             refused: plan.refused,
         };
         metrics.watch(Gauges::new(Arc::downgrade(&core), Box::new(facts)));
+        for names in &compat {
+            names.watch(Arc::downgrade(&core));
+        }
         Ok(Self {
             core,
             gateway,
             metrics,
+            compat,
             scraper,
             profile: plan.profile,
             seed: plan.seed,
@@ -270,6 +278,25 @@ impl Drop for House {
     fn drop(&mut self) {
         self.stop.cancel();
     }
+}
+
+/// All that listen to requests.
+fn everyone(
+    metrics: &Arc<Metrics>,
+    compat: &[Arc<Compat>],
+    access_log: bool,
+) -> Arc<dyn lifecycle::Observer> {
+    if compat.is_empty() && !access_log {
+        return metrics.clone();
+    }
+    let mut all: Vec<Arc<dyn lifecycle::Observer>> = vec![metrics.clone()];
+    for names in compat {
+        all.push(names.clone());
+    }
+    if access_log {
+        all.push(Arc::new(AccessLog));
+    }
+    Arc::new(Everyone(all))
 }
 
 fn targets(specs: &[EndpointSpec]) -> Vec<Target> {

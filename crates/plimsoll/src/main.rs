@@ -48,6 +48,7 @@ fn main() -> ExitCode {
             Command::Sim(options) => sim::run(options).await,
             Command::Bench(Bench::Replay(options)) => bench::replay(options).await,
             Command::Bench(Bench::Load(options)) => bench::load(options).await,
+            Command::Bench(Bench::Epp(options)) => bench::epp(options).await,
         }
     });
     // Streams that outlived the drain must not keep the process.

@@ -45,6 +45,7 @@ pub(crate) async fn run(options: UpOptions) -> Result<ExitCode, Box<dyn Error>> 
         profile,
         seed: u64::from(std::process::id()),
         access_log: options.access_log,
+        names: Vec::new(),
         refused,
     };
     let mut house = House::build(plan)?;
@@ -60,6 +61,8 @@ pub(crate) async fn run(options: UpOptions) -> Result<ExitCode, Box<dyn Error>> 
     let state = Arc::new(Admin {
         core: house.core.clone(),
         metrics: house.metrics.clone(),
+        compat: Vec::new(),
+        native: true,
     });
     let admin = tokio::spawn(admin::serve(admin_port, state, stop.clone()));
     tokio::select! {

@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::compare;
 use crate::differences::Differences;
 use crate::house::{self, Given};
+use crate::metrics;
 use crate::play::Stream;
 use crate::scenario;
 
@@ -39,7 +40,8 @@ async fn play(document: &Value, case: &Value, mode: &str) -> Result<(), String> 
             .unwrap_or("{}"),
         flags: &given["flags"],
     };
-    let mut client = house::serve(house::picker(&given)).await;
+    let (picker, compat) = house::picker(&given);
+    let mut client = house::serve(picker).await;
     let expect = &case["expect"];
     let mut stream = Stream::open(&mut client).await;
     stream.send(case["requests"].as_array().unwrap());
@@ -48,6 +50,12 @@ async fn play(document: &Value, case: &Value, mode: &str) -> Result<(), String> 
         .as_u64()
         .map_or(want.len(), |count| usize::try_from(count).unwrap());
     let got = stream.read(count).await;
+    let wanted = expect["metrics_by_mode"]
+        .get(mode)
+        .unwrap_or(&expect["metrics"]);
+    // Counters that come with the end of the exchange are there once the stream is.
+    drop(stream);
+    metrics::told(&compat, wanted).await?;
     match expect["compare"]["mode"].as_str() {
         Some("assertions") => {
             compare::assertions(&got, expect["assertions"].as_array().unwrap_or(&none))

@@ -10,7 +10,8 @@ use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::{
     ExternalProcessor, ExternalProcessorServer,
 };
 use extproc::{Picker, PickerOptions};
-use lifecycle::{Clock, Core, ErrorStyle, PoolState, ReferenceDialect, Settings, Silent, View};
+use lifecycle::{Clock, Core, ErrorStyle, PoolState, ReferenceDialect, Settings, View};
+use observe::{Compat, NameSet};
 use payload::{Parser, Parsers};
 use resources::{ObjectName, Options, Serves, Severity, Source};
 use scheduling::{PluginSpec, PrefixIndex, Profile, ProfileSpec, Registry};
@@ -92,8 +93,11 @@ fn bare_pool(port: u64) -> String {
 }
 
 /// The picker of a case.
-pub fn picker(given: &Given<'_>) -> Picker {
-    build(given).0
+pub fn picker(given: &Given<'_>) -> (Picker, Arc<Compat>) {
+    let (picker, core, compat) = build(given);
+    // Gauges are read from the core when someone asks.
+    std::mem::forget(core);
+    (picker, compat)
 }
 
 /// A picker with its core, over `count` endpoints that are all alike.
@@ -107,13 +111,14 @@ pub fn uniform(count: u8) -> (Picker, Arc<Core>) {
             })
         })
         .collect();
-    build(&Given {
+    let (picker, core, _) = build(&Given {
         dialect: ReferenceDialect::Gie,
         manifests: None,
         pods: &pods,
         config: "schedulingProfiles: [{plugins: [{pluginRef: queue-scorer}]}]\nplugins: [{type: queue-scorer}]",
         flags: &Value::Null,
-    })
+    });
+    (picker, core)
 }
 
 /// Requests in flight by the ledgers of all endpoints, and requests in the house.
@@ -128,7 +133,7 @@ pub fn held(core: &Core) -> (u64, u64) {
     (booked, core.requests().used() + core.body_budget().used())
 }
 
-fn build(given: &Given<'_>) -> (Picker, Arc<Core>) {
+fn build(given: &Given<'_>) -> (Picker, Arc<Core>, Arc<Compat>) {
     let port = given.pods.first().and_then(|pod| pod["port"].as_u64());
     let mut text = given
         .manifests
@@ -169,13 +174,18 @@ fn build(given: &Given<'_>) -> (Picker, Arc<Core>) {
         errors: ErrorStyle::Reference(given.dialect),
         ..Settings::default()
     };
-    let core = Core::new(view, settings, Arc::new(Frozen), Arc::new(Silent), 7);
+    let compat = Arc::new(Compat::new(match given.dialect {
+        ReferenceDialect::Gie => NameSet::Gie,
+        ReferenceDialect::LlmD => NameSet::LlmD,
+    }));
+    let core = Core::new(view, settings, Arc::new(Frozen), compat.clone(), 7);
     let options = PickerOptions {
         emit_scores: given.flags["--emit-endpoint-scores"] == true,
         ..PickerOptions::default()
     };
     let core = Arc::new(core);
-    (Picker::new(core.clone(), options), core)
+    compat.watch(Arc::downgrade(&core));
+    (Picker::new(core.clone(), options), core, compat)
 }
 
 fn endpoints(specs: &[resources::EndpointSpec], pods: &[Value]) -> Vec<Arc<Endpoint>> {

@@ -18,6 +18,7 @@ mod differences;
 mod epp;
 mod faults;
 mod house;
+mod metrics;
 mod play;
 mod scenario;
 mod streams;

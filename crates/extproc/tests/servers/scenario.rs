@@ -58,7 +58,7 @@ pub async fn play(document: &Value, case: &Value, dialect: ReferenceDialect) -> 
         flags: &given["flags"],
     };
     let mut scenario = Scenario {
-        client: house::serve(house::picker(&given)).await,
+        client: house::serve(house::picker(&given).0).await,
         streams: HashMap::new(),
         variables: HashMap::new(),
         fresh: 0,

@@ -14,6 +14,7 @@ use crate::core::PoolView;
 use crate::errors::{Reason, Refusal};
 use crate::exchange::Exchange;
 use crate::headers::control;
+use crate::observer::Flow;
 use crate::reading::ReadBody;
 use crate::received::Step;
 use crate::record;
@@ -60,6 +61,12 @@ fn schedule(
         "x-llm-d-inference-objective",
         "x-gateway-inference-objective",
     ));
+    let fairness = control(
+        headers,
+        "x-llm-d-inference-fairness-id",
+        "x-gateway-inference-fairness-id",
+    )
+    .map(Arc::from);
     let preset = control(
         headers,
         "x-llm-d-model-name-rewrite",
@@ -123,6 +130,10 @@ fn schedule(
             decision,
         },
     );
+    exchange.flow = Some(Flow {
+        priority,
+        fairness: fairness.unwrap_or_else(|| Flow::default().fairness),
+    });
     let mut full_blocks = blocks;
     full_blocks.truncate(full);
     Ok(Plan {
@@ -177,12 +188,7 @@ fn none_left(exchange: &Exchange, view: &PoolView, has_body: bool) -> Refusal {
 }
 
 /// Sheds the request if the candidates are saturated and its priority allows it.
-fn admit(
-    view: &PoolView,
-    set: &EndpointSet,
-    priority: i32,
-    now: Time,
-) -> Result<(), Refusal> {
+fn admit(view: &PoolView, set: &EndpointSet, priority: i32, now: Time) -> Result<(), Refusal> {
     match flow::admit(priority, &set.endpoints, &view.state.detector, now) {
         flow::Admission::Admitted => Ok(()),
         flow::Admission::Shed { saturation } => Err(Refusal::new(
@@ -315,6 +321,7 @@ fn assemble(
     });
     let now = dispatch.exchange.core.now();
     dispatch.book(now);
+    dispatch.tell_picked();
     dispatch
 }
 

@@ -67,6 +67,12 @@ fn wording(reason: Reason, dialect: ReferenceDialect) -> Option<&'static str> {
     })
 }
 
+/// The reference picker's canonical code for a refusal, as its error metric names it.
+#[must_use]
+pub fn reference_code(reason: Reason) -> &'static str {
+    code(StatusCode::from_u16(reason.row().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
+}
+
 fn code(status: StatusCode) -> &'static str {
     match status.as_u16() {
         401 => "Unauthorized",
@@ -99,7 +105,13 @@ mod tests {
         use ReferenceDialect::{Gie, LlmD};
         let prefix = "inference error: ";
         for (reason, dialect, status, dropped, text) in [
-            (Reason::NothingTracked, Gie, 500, None, "Internal - no pods available in datastore"),
+            (
+                Reason::NothingTracked,
+                Gie,
+                500,
+                None,
+                "Internal - no pods available in datastore",
+            ),
             (
                 Reason::NoEndpoints,
                 Gie,
@@ -128,7 +140,13 @@ mod tests {
                 Some("rejected-saturated"),
                 "ResourceExhausted - no endpoints available for the given request",
             ),
-            (Reason::MissingModel, Gie, 400, None, "BadRequest - model not found in request body"),
+            (
+                Reason::MissingModel,
+                Gie,
+                400,
+                None,
+                "BadRequest - model not found in request body",
+            ),
             (Reason::BodyTooLarge, Gie, 413, None, "BadRequest - ours"),
             (Reason::Internal, Gie, 500, None, "Internal - ours"),
         ] {
@@ -142,6 +160,9 @@ mod tests {
     #[test]
     fn words_that_depend_on_the_request_go_before_the_table() {
         let refusal = Refusal::new(Reason::MissingModel, "ours").in_reference("theirs");
-        assert_eq!(told(&refusal, ReferenceDialect::Gie).2, "inference error: BadRequest - theirs");
+        assert_eq!(
+            told(&refusal, ReferenceDialect::Gie).2,
+            "inference error: BadRequest - theirs"
+        );
     }
 }

@@ -10,6 +10,7 @@ use collect::ScrapeOptions;
 use extproc::{Certificate, PickerOptions, Policy, Reloader};
 use gateway::UpstreamTrust;
 use lifecycle::{ErrorStyle, ReferenceDialect, Settings};
+use observe::NameSet;
 use payload::Parsers;
 use resources::{ObjectName, Serves, Source};
 use scheduling::Profile;
@@ -47,7 +48,10 @@ fn selector_pool_name(pod: &str) -> String {
     let hashes = [parts.next(), parts.next()];
     let is_hash = |part: &Option<&str>| {
         part.is_some_and(|part| {
-            !part.is_empty() && part.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9'))
+            !part.is_empty()
+                && part
+                    .bytes()
+                    .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9'))
         })
     };
     match parts.next() {
@@ -96,6 +100,31 @@ fn dialect(options: &EppOptions) -> ReferenceDialect {
     }
 }
 
+/// The reference's names that are served.
+pub(super) fn names(options: &EppOptions) -> Vec<NameSet> {
+    let mut sets = Vec::new();
+    for names in &options.picking.metric_names {
+        let set = match names {
+            Names::Plimsoll => continue,
+            Names::Gie => NameSet::Gie,
+            Names::LlmD => NameSet::LlmD,
+        };
+        if !sets.contains(&set) {
+            sets.push(set);
+        }
+    }
+    // llm-d's set holds the older names too, and a name may stand on a page only once.
+    if sets.contains(&NameSet::LlmD) {
+        sets.retain(|set| *set == NameSet::LlmD);
+    }
+    sets
+}
+
+/// Whether our own names are served.
+pub(super) fn native_names(options: &EppOptions) -> bool {
+    options.picking.metric_names.contains(&Names::Plimsoll)
+}
+
 /// Limits, parsers and the wording of errors.
 pub(super) fn settings(options: &EppOptions) -> Settings {
     let picking = &options.picking;
@@ -140,7 +169,10 @@ pub(super) fn scrape(options: &EppOptions) -> ScrapeOptions {
 
 /// Whom to trust behind `https` endpoints.
 pub(super) fn trust(options: &EppOptions) -> UpstreamTrust {
-    if options.scraping.model_server_metrics_https_insecure_skip_verify {
+    if options
+        .scraping
+        .model_server_metrics_https_insecure_skip_verify
+    {
         UpstreamTrust::Anyone
     } else {
         UpstreamTrust::System
