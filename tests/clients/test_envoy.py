@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 
+import grpc
 import openai
 import pytest
 from conftest import ADAPTERS, MODEL, until
@@ -306,3 +307,80 @@ def test_a_peer_that_speaks_clear_text_is_told_apart(house):
         except ConnectionResetError:
             pass
     until(lambda: any("--secure-serving=false" in line for line in epp.process.errors), "advice in the log")
+
+
+def varint(value):
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes(out) + bytes([value])
+
+
+def field(number, value):
+    """A field of a Protocol Buffers message: a number, or text."""
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+class GrpcEngine:
+    """Answers vLLM's `Generate` as an engine does: one chunk a token, then the counts."""
+
+    TOKENS = 5
+
+    def __init__(self):
+        self.seen = []
+        self.server = grpc.server(concurrent.futures.ThreadPoolExecutor(8))
+        handler = grpc.unary_stream_rpc_method_handler(self.generate)
+        self.server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler("vllm.grpc.engine.VllmEngine", {"Generate": handler}),)
+        )
+        self.port = self.server.add_insecure_port("127.0.0.1:0")
+        self.server.start()
+
+    def generate(self, request, context):
+        self.seen.append(request)
+        for token in range(self.TOKENS):
+            # chunk { token_ids: [token] }
+            yield field(1, field(1, varint(token + 1)))
+        # complete { prompt_tokens: 7, completion_tokens: TOKENS, cached_tokens: 4 }
+        yield field(2, field(3, 7) + field(4, self.TOKENS) + field(5, 4))
+
+    def stop(self):
+        self.server.stop(0)
+
+
+def test_grpc_traffic_is_read_and_passes_whole(house):
+    engine = house.keep(GrpcEngine())
+    config = str(EXAMPLES / "picker-grpc-config.yaml")
+    epp = house.keep(picker([f"http://127.0.0.1:{engine.port}"], "--config-file", config))
+    envoy = house.keep(Envoy("picker-grpc.yaml", {9002: epp.port}))
+    # request_id, text, stream
+    request = field(1, b"r1") + field(3, b"The mark on the hull " * 40) + field(5, 1)
+    with grpc.insecure_channel(envoy.url.removeprefix("http://")) as channel:
+        generate = channel.unary_stream("/vllm.grpc.engine.VllmEngine/Generate")
+        answers = list(generate(request, timeout=20))
+    assert engine.seen == [request], "the message reaches the engine as it was sent"
+    assert len(answers) == GrpcEngine.TOKENS + 1
+
+    def told():
+        outcome = json.loads(epp.get("/debug/decisions?limit=1"))["decisions"][0]["outcome"]
+        return outcome and outcome["output_tokens"] and outcome
+
+    outcome = until(told, "the outcome")
+    assert (outcome["prompt_tokens"], outcome["output_tokens"], outcome["cached_tokens"]) == (7, 5, 4)
+    until(lambda: epp.in_flight() == 0, "the reservation to be given back")
+    assert json.loads(epp.get("/debug/decisions?limit=1"))["decisions"][0]["prompt_blocks"] > 0
+
+
+def test_bytes_that_are_no_grpc_message_are_refused(house):
+    engine = house.keep(GrpcEngine())
+    config = str(EXAMPLES / "picker-grpc-config.yaml")
+    epp = house.keep(picker([f"http://127.0.0.1:{engine.port}"], "--config-file", config))
+    envoy = house.keep(Envoy("picker-grpc.yaml", {9002: epp.port}))
+    with grpc.insecure_channel(envoy.url.removeprefix("http://")) as channel:
+        generate = channel.unary_stream("/vllm.grpc.engine.VllmEngine/Generate")
+        with pytest.raises(grpc.RpcError):
+            list(generate(b"\xff\xff\xff", timeout=20))
+    assert engine.seen == []
