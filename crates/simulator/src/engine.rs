@@ -216,6 +216,37 @@ impl Engine {
         self.pool.take_changes(changes);
     }
 
+    /// When the step under way at `now` ends.
+    pub fn step_end(&self, now: Nanos) -> Option<Nanos> {
+        self.step.as_ref().map(|step| self.single_end(step, now))
+    }
+
+    /// Prefills that no step has begun to compute: tokens of context, and tokens to compute with
+    /// the cache as it is.
+    pub fn prefill_backlog(&self) -> impl Iterator<Item = (u32, u32)> {
+        let in_step = |id: RequestId| {
+            let entries = self.step.iter().flat_map(|step| &step.entries);
+            let mut mine = entries.filter(move |(entry, _)| *entry == id);
+            mine.next().map_or(0, |(_, tokens)| *tokens)
+        };
+        let running = self.running.iter().filter_map(move |id| {
+            let request = self.requests.get(*id)?;
+            if request.decodes() {
+                return None;
+            }
+            let computed = request.computed + in_step(*id);
+            Some((computed, request.known().saturating_sub(computed)))
+        });
+        let waiting = self.waiting.iter().filter_map(|id| {
+            let request = self.requests.get(*id)?;
+            let limit = ((request.known() - 1) / self.config.block_size) as usize;
+            let hashes = request.hashes.get(..limit).unwrap_or(&request.hashes);
+            let cached = self.pool.matching(hashes) as u32 * self.config.block_size;
+            Some((cached, request.known() - cached))
+        });
+        running.chain(waiting).filter(|(_, left)| *left > 0)
+    }
+
     /// Forgets an adapter that no running request uses; returns whether it held a slot.
     pub fn unload_adapter(&mut self, adapter: AdapterId) -> bool {
         self.lora.unload(adapter)

@@ -94,6 +94,16 @@ impl Engine {
         (count, at)
     }
 
+    /// When the single step that is under way at `now` ends.
+    pub(super) fn single_end(&self, step: &Step, now: Nanos) -> Nanos {
+        if step.steps > 1 {
+            let mut ends = self.ends(step);
+            ends.find(|end| *end >= now).unwrap_or(step.end)
+        } else {
+            step.end
+        }
+    }
+
     /// Ends the stretch with the step that is under way at `now`, or ends then.
     pub(super) fn cut_stretch(&mut self, now: Nanos) {
         let Some(step) = self.step.as_ref().filter(|step| step.steps > 1) else {
