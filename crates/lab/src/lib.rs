@@ -26,6 +26,7 @@ mod outcome;
 pub mod process;
 mod progress;
 pub mod report;
+pub mod routing;
 mod stats;
 #[cfg(test)]
 mod test_server;

@@ -1,9 +1,11 @@
-//! `plimsoll bench`: runs the lab's load side until it is done or Ctrl-C is pressed.
+//! `plimsoll bench` and `plimsoll lab`: the lab's load side until it is done or Ctrl-C is pressed, and
+//! its virtual side.
 
 use std::error::Error;
 use std::process::ExitCode;
 
 use lab::bench::{Finished, LoadOptions, ReplayOptions};
+use lab::routing::RoutingOptions;
 use tokio_util::sync::CancellationToken;
 
 type Outcome = Result<ExitCode, Box<dyn Error>>;
@@ -37,6 +39,12 @@ pub(crate) async fn epp(options: lab::ext_proc::EppOptions) -> Outcome {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// `plimsoll lab routing`. It owns its threads and needs no others.
+pub(crate) fn routing(options: &RoutingOptions) -> Outcome {
+    println!("{}", options.run()?);
+    Ok(ExitCode::SUCCESS)
 }
 
 fn report(finished: &Finished) -> ExitCode {

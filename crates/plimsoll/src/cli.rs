@@ -61,6 +61,15 @@ pub(crate) enum Command {
     /// Measure an endpoint: replay a trace or generate load.
     #[command(subcommand)]
     Bench(Bench),
+    /// Try out routing on a simulated fleet, on a virtual clock.
+    #[command(subcommand)]
+    Lab(Lab),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Lab {
+    /// Compare routing policies on a trace or a made-up workload.
+    Routing(Box<lab::routing::RoutingOptions>),
 }
 
 #[derive(Debug, Subcommand)]

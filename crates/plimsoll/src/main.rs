@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use cli::{Bench, Cli, Command};
+use cli::{Bench, Cli, Command, Lab};
 
 fn main() -> ExitCode {
     let cli = Cli::parse_from(goflags::normalised(std::env::args_os()));
@@ -49,6 +49,7 @@ fn main() -> ExitCode {
             Command::Bench(Bench::Replay(options)) => bench::replay(options).await,
             Command::Bench(Bench::Load(options)) => bench::load(options).await,
             Command::Bench(Bench::Epp(options)) => bench::epp(options).await,
+            Command::Lab(Lab::Routing(options)) => bench::routing(&options),
         }
     });
     // Streams that outlived the drain must not keep the process.

@@ -198,6 +198,15 @@ impl PrefixIndex {
         }
     }
 
+    /// Blocks that the endpoint is believed to hold.
+    #[must_use]
+    pub fn held_blocks(&self, endpoint: u32) -> u64 {
+        let known = self.usage.read().unwrap_or_else(PoisonError::into_inner);
+        known
+            .get(&endpoint)
+            .map_or(0, |usage| usage.blocks.load(Relaxed))
+    }
+
     /// Number of (block, endpoint) pairs.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -28,7 +28,7 @@ fn submission(number: u64, prompt: u32, output: u32) -> Submission {
         prompt_tokens: prompt,
         output_tokens: output,
         blocks: blocks.map(hash).collect(),
-        adapter: None,
+        ..Submission::default()
     }
 }
 

@@ -10,195 +10,38 @@
 //! and the blocks for their whole known sequence last. When the decodes of a step do not fit into
 //! the cache, the youngest running request gives its blocks back and waits again, at the front,
 //! keeping the tokens it has emitted.
+//!
+//! Prefill and decode servers of a split fleet are the same engine: a prefill server ends requests
+//! after one token and [holds](Submission::hold) their blocks, a decode server
+//! [fetches](Submission::remote_tokens) them.
 
+mod config;
 mod lora;
 mod pool;
+mod remote;
 mod request;
 mod schedule;
 mod stats;
+mod stretch;
+mod types;
+mod upset;
 
 use std::collections::VecDeque;
 
-use thiserror::Error;
-
-use crate::perf::PerfRow;
+pub use config::{EngineConfig, Transfer};
 use lora::LoraSlots;
-use pool::BlockPool;
+use pool::{BlockId, BlockPool};
+use remote::Fetch;
 use request::{Request, RequestTable};
 use schedule::Step;
 pub use stats::{Counters, Gauges};
+pub use types::{
+    AdapterId, CacheChange, Event, FinishReason, Refusal, RequestId, Submission, Summary,
+    TokenEvents,
+};
 
 /// A point of simulated time: nanoseconds since an epoch that the driver chooses.
 pub type Nanos = u64;
-
-/// Names a request of one engine. An id that has ended is not given again within four thousand
-/// million requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct RequestId {
-    place: u32,
-    generation: u32,
-}
-
-/// Names a LoRA adapter; the driver gives the numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct AdapterId(pub u32);
-
-/// A request as the engine sees it.
-#[derive(Debug, Clone, Default)]
-pub struct Submission {
-    /// Prompt length, tokens; at least 1.
-    pub prompt_tokens: u32,
-    /// Tokens to emit. 0 is a pooling request (embeddings): it ends with its prefill.
-    pub output_tokens: u32,
-    /// Hash of each full block of the sequence, chained from its start and seeded with all that
-    /// makes KV entries differ (adapter, salt). It may reach past the prompt when the driver knows
-    /// what will be emitted; blocks without a hash are never shared.
-    pub blocks: Vec<u64>,
-    /// The adapter, or none for the base model.
-    pub adapter: Option<AdapterId>,
-}
-
-/// Why a request was not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum Refusal {
-    /// As many requests wait as may.
-    #[error("{waiting} requests are waiting, which is the most allowed")]
-    QueueFull {
-        /// How many wait.
-        waiting: u32,
-    },
-    /// Prompt and output do not fit the model or the cache.
-    #[error("the sequence has {tokens} tokens, the most allowed are {allowed}")]
-    TooLong {
-        /// Prompt and output together, tokens.
-        tokens: u64,
-        /// The lower of model length and cache size, tokens.
-        allowed: u64,
-    },
-    /// A prompt without tokens.
-    #[error("the prompt is empty: at least one token is needed")]
-    EmptyPrompt,
-}
-
-/// How a request ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FinishReason {
-    /// All tokens were emitted.
-    Complete,
-    /// The driver aborted it.
-    Aborted,
-}
-
-/// Times and counts of a request that has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Summary {
-    /// When it was submitted.
-    pub arrived: Nanos,
-    /// When it was first scheduled, if it was.
-    pub scheduled: Option<Nanos>,
-    /// When its first token was emitted, if one was.
-    pub first_token: Option<Nanos>,
-    /// When it ended.
-    pub finished: Nanos,
-    /// How it ended.
-    pub reason: FinishReason,
-    /// Prompt length, tokens.
-    pub prompt_tokens: u32,
-    /// Prompt tokens found in the cache when it was first scheduled.
-    pub cached_tokens: u32,
-    /// Tokens emitted.
-    pub output_tokens: u32,
-    /// How often it lost its blocks and was computed again.
-    pub preemptions: u32,
-}
-
-/// What happened, in order of time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Event {
-    /// The request joined the batch for the first time.
-    Scheduled {
-        /// Which request.
-        id: RequestId,
-        /// Start of the step.
-        at: Nanos,
-        /// Prompt tokens found in the cache.
-        cached_tokens: u32,
-    },
-    /// The request emitted a token.
-    Token {
-        /// Which request.
-        id: RequestId,
-        /// End of the step.
-        at: Nanos,
-        /// Place of the token in the output, from 0.
-        index: u32,
-    },
-    /// The request has emitted all it had to; the engine has forgotten it.
-    Finished {
-        /// Which request.
-        id: RequestId,
-        /// Its times and counts.
-        summary: Summary,
-    },
-}
-
-/// Settings of an engine; [`crate::SimConfig::engine`] makes one from the outer settings.
-#[derive(Debug, Clone, PartialEq)]
-pub struct EngineConfig {
-    /// Step times.
-    pub perf: PerfRow,
-    /// Tokens in a KV block.
-    pub block_size: u32,
-    /// KV blocks.
-    pub kv_blocks: u32,
-    /// Most requests running at once.
-    pub max_num_seqs: u32,
-    /// Most tokens computed in one step.
-    pub max_num_batched_tokens: u32,
-    /// Most tokens of one prefill computed in one step; `u32::MAX` for no limit of its own.
-    pub long_prefill_threshold: u32,
-    /// Most requests waiting.
-    pub max_waiting: u32,
-    /// Longest prompt plus output, tokens.
-    pub max_model_len: u32,
-    /// Share of the blocks that admission leaves free while others run.
-    pub watermark: f64,
-    /// Whether computed blocks are found again.
-    pub prefix_caching: bool,
-    /// Adapters that fit at once.
-    pub max_loras: u32,
-    /// Time to load an adapter.
-    pub lora_load: Nanos,
-    /// Share by which each distinct adapter lengthens a step.
-    pub lora_step_overhead: f64,
-    /// Factor on every step time.
-    pub slow_factor: f64,
-}
-
-impl EngineConfig {
-    /// vLLM's usual settings for a row of step times: 256 sequences, 8,192 tokens a step, the
-    /// cache that the row's memory holds.
-    pub fn new(perf: PerfRow, block_size: u32) -> Self {
-        let block_size = block_size.max(1);
-        let kv_blocks = (perf.kv_capacity_tokens / u64::from(block_size)).max(1);
-        Self {
-            perf,
-            block_size,
-            kv_blocks: u32::try_from(kv_blocks).unwrap_or(u32::MAX),
-            max_num_seqs: 256,
-            max_num_batched_tokens: 8192,
-            long_prefill_threshold: u32::MAX,
-            max_waiting: u32::MAX,
-            max_model_len: u32::MAX,
-            watermark: 0.01,
-            prefix_caching: true,
-            max_loras: 4,
-            lora_load: 100_000_000,
-            lora_step_overhead: 0.02,
-            slow_factor: 1.0,
-        }
-    }
-}
 
 /// One model server's scheduler, cache and clock. See the [module](self) for how to drive it.
 #[derive(Debug)]
@@ -211,9 +54,21 @@ pub struct Engine {
     waiting: VecDeque<RequestId>,
     /// In order of admission: the last is the youngest.
     running: Vec<RequestId>,
+    /// Requests that have their blocks and wait for KV entries from elsewhere.
+    fetching: Vec<Fetch>,
+    /// Blocks of ended requests that wait to be fetched.
+    held: Vec<(RequestId, Vec<BlockId>)>,
     step: Option<Step>,
     /// When to try to start a step, while none is under way.
     wake: Option<Nanos>,
+    /// No step starts before.
+    stalled_until: Nanos,
+    /// When it last came up.
+    up_since: Nanos,
+    /// Events of steps that were booked ahead of the driver's call.
+    pending: Vec<Event>,
+    /// Kept for its capacity.
+    spare_entries: Vec<(RequestId, u32)>,
     gauges: Gauges,
     counters: Counters,
 }
@@ -222,14 +77,20 @@ impl Engine {
     /// An idle engine with an empty cache.
     pub fn new(config: EngineConfig) -> Self {
         Self {
-            pool: BlockPool::new(config.kv_blocks),
-            lora: LoraSlots::new(config.max_loras, config.lora_load),
+            pool: BlockPool::new(config.kv_blocks, config.cache_changes),
+            lora: LoraSlots::new(&config),
+            stalled_until: config.startup,
+            up_since: config.startup,
             config,
             requests: RequestTable::default(),
             waiting: VecDeque::new(),
             running: Vec::new(),
+            fetching: Vec::new(),
+            held: Vec::new(),
             step: None,
             wake: None,
+            pending: Vec::new(),
+            spare_entries: Vec::new(),
             gauges: Gauges::default(),
             counters: Counters::default(),
         }
@@ -242,6 +103,10 @@ impl Engine {
     /// [`Refusal`] when it could never run or too many wait; the engine is unchanged.
     pub fn submit(&mut self, now: Nanos, submission: Submission) -> Result<RequestId, Refusal> {
         self.check(&submission)?;
+        // Behind others it cannot join before they do. Adapters are told by the gauges.
+        if self.waiting.is_empty() || submission.adapter.is_some() {
+            self.cut_stretch(now);
+        }
         let id = self.requests.insert(Request::new(now, submission));
         self.waiting.push_back(id);
         if self.step.is_none() {
@@ -270,12 +135,13 @@ impl Engine {
     /// Drops a request and frees its blocks; the step under way still takes its time. Returns the
     /// summary, or `None` if the request has ended before.
     pub fn abort(&mut self, now: Nanos, id: RequestId) -> Option<Summary> {
+        self.settle(now);
         let request = self.requests.remove(id)?;
-        match self.running.iter().position(|running| *running == id) {
-            Some(place) => {
-                self.running.remove(place);
-            }
-            None => self.waiting.retain(|waiting| *waiting != id),
+        if let Some(place) = self.running.iter().position(|running| *running == id) {
+            self.running.remove(place);
+        } else {
+            self.waiting.retain(|waiting| *waiting != id);
+            self.fetching.retain(|fetch| fetch.id != id);
         }
         self.give_back(&request);
         if self.step.is_none() {
@@ -289,13 +155,15 @@ impl Engine {
         self.step.as_ref().map(|step| step.end).or(self.wake)
     }
 
-    /// Whether a step is under way; if so, a submission changes no [`next_event`](Self::next_event).
+    /// Whether a step is under way; if so, a submission changes no [`next_event`](Self::next_event)
+    /// unless [`EngineConfig::fast_forward`] is on, when it may bring it forward.
     pub fn is_busy(&self) -> bool {
         self.step.is_some()
     }
 
     /// Runs everything that was due by `now`, and appends what happened to `events`.
     pub fn advance(&mut self, now: Nanos, events: &mut Vec<Event>) {
+        events.append(&mut self.pending);
         while let Some(due) = self.next_event().filter(|due| *due <= now) {
             if let Some(step) = self.step.take() {
                 self.finish_step(step, events);
@@ -320,17 +188,12 @@ impl Engine {
         &self.config
     }
 
-    /// Changes the factor on step times, from the next step on.
-    pub fn set_slow_factor(&mut self, factor: f64) {
-        self.config.slow_factor = factor;
-    }
-
     /// Requests that have not ended, waiting and running.
     pub fn live_requests(&self) -> usize {
         self.requests.len()
     }
 
-    /// Blocks that running requests hold.
+    /// Blocks that are not free: those of running requests, of fetching ones, and held ones.
     pub fn used_blocks(&self) -> u32 {
         self.pool.used()
     }
@@ -340,9 +203,48 @@ impl Engine {
         self.pool.cached()
     }
 
-    /// How many leading blocks of `hashes` the cache holds now.
+    /// How many leading blocks of `hashes` the cache holds. Inside of a fast-forward stretch this is
+    /// the state at its start.
     pub fn cached_prefix(&self, hashes: &[u64]) -> usize {
         self.pool.matching(hashes)
+    }
+
+    /// Moves what happened to the cache since the last call to `changes`. Nothing unless
+    /// [`EngineConfig::cache_changes`] is on. Take them before the events of the same
+    /// [`advance`](Self::advance) are handled: requests they name may end in it.
+    pub fn take_cache_changes(&mut self, changes: &mut Vec<CacheChange>) {
+        self.pool.take_changes(changes);
+    }
+
+    /// When the step under way at `now` ends.
+    pub fn step_end(&self, now: Nanos) -> Option<Nanos> {
+        self.step.as_ref().map(|step| self.single_end(step, now))
+    }
+
+    /// Prefills that no step has begun to compute: tokens of context, and tokens to compute with
+    /// the cache as it is.
+    pub fn prefill_backlog(&self) -> impl Iterator<Item = (u32, u32)> {
+        let in_step = |id: RequestId| {
+            let entries = self.step.iter().flat_map(|step| &step.entries);
+            let mut mine = entries.filter(move |(entry, _)| *entry == id);
+            mine.next().map_or(0, |(_, tokens)| *tokens)
+        };
+        let running = self.running.iter().filter_map(move |id| {
+            let request = self.requests.get(*id)?;
+            if request.decodes() {
+                return None;
+            }
+            let computed = request.computed + in_step(*id);
+            Some((computed, request.known().saturating_sub(computed)))
+        });
+        let waiting = self.waiting.iter().filter_map(|id| {
+            let request = self.requests.get(*id)?;
+            let limit = ((request.known() - 1) / self.config.block_size) as usize;
+            let hashes = request.hashes.get(..limit).unwrap_or(&request.hashes);
+            let cached = self.pool.matching(hashes) as u32 * self.config.block_size;
+            Some((cached, request.known() - cached))
+        });
+        running.chain(waiting).filter(|(_, left)| *left > 0)
     }
 
     /// Forgets an adapter that no running request uses; returns whether it held a slot.

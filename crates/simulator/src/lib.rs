@@ -21,13 +21,15 @@
 
 pub mod config;
 pub mod engine;
+pub mod node;
 pub mod perf;
 pub mod server;
 
 pub use config::{ConfigError, Faults, SimConfig};
 pub use engine::{
-    AdapterId, Engine, EngineConfig, Event, FinishReason, Nanos, Refusal, RequestId, Submission,
-    Summary,
+    AdapterId, CacheChange, Counters, Engine, EngineConfig, Event, FinishReason, Gauges, Nanos,
+    Refusal, RequestId, Submission, Summary, TokenEvents, Transfer,
 };
-pub use perf::PerfRow;
+pub use node::{Fault, Node, Rejection};
+pub use perf::{PerfRow, ProfileError};
 pub use server::{SimHandle, SimStats, Simulator, serve};

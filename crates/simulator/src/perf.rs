@@ -8,6 +8,7 @@
 use std::{collections::BTreeMap, sync::LazyLock};
 
 use serde::Deserialize;
+use thiserror::Error;
 
 /// The rows as shipped. `perf::tests` holds that they parse, so the map is never empty.
 static ROWS: LazyLock<BTreeMap<String, PerfRow>> = LazyLock::new(|| {
@@ -22,6 +23,22 @@ const TABLE_TOKENS_MAX: u32 = 512;
 #[derive(Deserialize)]
 struct RowFile {
     rows: BTreeMap<String, PerfRow>,
+}
+
+/// What is wrong with a profile file.
+#[derive(Debug, Error)]
+pub enum ProfileError {
+    /// It is not JSON of the right shape.
+    #[error("not a profile of step times: {0}")]
+    Shape(#[from] serde_json::Error),
+    /// A row cannot be used.
+    #[error("row `{name}`: {what}")]
+    Row {
+        /// Name of the row.
+        name: String,
+        /// What would be right.
+        what: &'static str,
+    },
 }
 
 /// Step-time constants of one GPU, model, tensor-parallel size and data type.
@@ -136,6 +153,56 @@ impl PerfRow {
         total
     }
 
+    /// Reads a profile file: `{"rows": {name: row, ...}}`, or the rows alone, in the form of
+    /// `data/step_times.json`.
+    ///
+    /// # Errors
+    ///
+    /// [`ProfileError`] when the text is not such a file or a row is not usable.
+    pub fn read_profile(text: &str) -> Result<BTreeMap<String, PerfRow>, ProfileError> {
+        let rows = serde_json::from_str::<RowFile>(text)
+            .map(|file| file.rows)
+            .or_else(|_| serde_json::from_str(text))?;
+        for (name, row) in &rows {
+            row.check(name)?;
+        }
+        Ok(rows)
+    }
+
+    fn check(&self, name: &str) -> Result<(), ProfileError> {
+        let wrong = |what| {
+            Err(ProfileError::Row {
+                name: name.to_owned(),
+                what,
+            })
+        };
+        if self.linear_ms.len() != self.linear_ms_tokens.len() || self.linear_ms.is_empty() {
+            return wrong("linear_ms and linear_ms_tokens must be equally long and not empty");
+        }
+        if !self.linear_ms_tokens.is_sorted() {
+            return wrong("linear_ms_tokens must ascend");
+        }
+        let decode = &self.attn_decode_ms;
+        let fit = &self.linear_fit;
+        let times = [
+            self.attn_prefill_ms_per_pair,
+            decode.base,
+            decode.per_seq,
+            decode.per_ctx_token,
+            fit.b_ms_per_tok,
+            fit.floor_ms,
+            self.host_ms,
+        ];
+        let times = times.iter().chain(&self.linear_ms);
+        if !times.into_iter().all(|time| (0.0..1e6).contains(time)) {
+            return wrong("each time must be a number of milliseconds from 0 to 1000000");
+        }
+        if self.kv_capacity_tokens == 0 || self.kv_bytes_per_token == 0 {
+            return wrong("kv_capacity_tokens and kv_bytes_per_token must be at least 1");
+        }
+        Ok(())
+    }
+
     fn linear(&self, tokens: u32) -> f64 {
         if tokens <= TABLE_TOKENS_MAX {
             return self.table(tokens);
@@ -166,6 +233,33 @@ impl PerfRow {
             65..=256 => interpolate((64, head.b64), (256, head.b256), rows),
             _ => head.b256,
         }
+    }
+}
+
+/// Times of steps whose decoding batch stays the same while its context grows: the parts of
+/// [`PerfRow::step_ms`] that do not change, worked out once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DecodeRun {
+    fixed_ms: f64,
+    batch_ms: f64,
+    per_context_token_ms: f64,
+}
+
+impl DecodeRun {
+    /// The run that starts with `work`, which holds decodes only.
+    pub(crate) fn new(row: &PerfRow, work: &StepWork) -> Self {
+        let decode = &row.attn_decode_ms;
+        Self {
+            fixed_ms: row.host_ms + row.linear(work.tokens) + row.lm_head(work.rows),
+            batch_ms: decode.base + decode.per_seq * f64::from(work.decodes),
+            per_context_token_ms: decode.per_ctx_token,
+        }
+    }
+
+    /// Time of the step over so many context tokens, milliseconds; to the bit what
+    /// [`PerfRow::step_ms`] gives.
+    pub(crate) fn step_ms(&self, context: u64) -> f64 {
+        self.fixed_ms + (self.batch_ms + self.per_context_token_ms * context as f64)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Adapter slots on the GPU: who is loaded, who is loading, who may be replaced.
 
-use super::{AdapterId, Nanos};
+use std::collections::VecDeque;
+
+use super::{AdapterId, EngineConfig, Nanos};
 
 #[derive(Debug)]
 struct Slot {
@@ -18,14 +20,21 @@ pub(super) struct LoraSlots {
     slots: Vec<Slot>,
     max: usize,
     load: Nanos,
+    fetch: Nanos,
+    /// Adapters in host memory, the one used longest ago first.
+    host: VecDeque<AdapterId>,
+    host_max: usize,
 }
 
 impl LoraSlots {
-    pub(super) fn new(max: u32, load: Nanos) -> Self {
+    pub(super) fn new(config: &EngineConfig) -> Self {
         Self {
             slots: Vec::new(),
-            max: max as usize,
-            load,
+            max: config.max_loras as usize,
+            load: config.lora_load,
+            fetch: config.lora_fetch,
+            host: VecDeque::new(),
+            host_max: config.max_cpu_loras as usize,
         }
     }
 
@@ -47,7 +56,7 @@ impl LoraSlots {
             };
             self.unload(out);
         }
-        let ready = now + self.load;
+        let ready = now + self.load + self.bring_to_host(adapter);
         self.slots.push(Slot {
             adapter,
             ready,
@@ -55,6 +64,21 @@ impl LoraSlots {
             used_last: ready,
         });
         ready <= now
+    }
+
+    /// Notes a use of the adapter in host memory; returns how long it takes to get there.
+    fn bring_to_host(&mut self, adapter: AdapterId) -> Nanos {
+        if self.fetch == 0 {
+            return 0;
+        }
+        let known = self.host.iter().position(|held| *held == adapter);
+        if let Some(at) = known {
+            self.host.remove(at);
+        } else if self.host.len() >= self.host_max {
+            self.host.pop_front();
+        }
+        self.host.push_back(adapter);
+        if known.is_some() { 0 } else { self.fetch }
     }
 
     /// Counts a request that joins the batch.

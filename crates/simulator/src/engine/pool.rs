@@ -6,6 +6,8 @@ use std::{
     hash::{BuildHasherDefault, Hasher},
 };
 
+use super::CacheChange;
+
 /// Place of a block in the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct BlockId(u32);
@@ -32,10 +34,12 @@ pub(super) struct BlockPool {
     head: u32,
     tail: u32,
     free: u32,
+    /// What happened to the cache, if anyone wants to know.
+    changes: Option<Vec<CacheChange>>,
 }
 
 impl BlockPool {
-    pub(super) fn new(count: u32) -> Self {
+    pub(super) fn new(count: u32, log_changes: bool) -> Self {
         let block = |at: u32| Block {
             hash: None,
             refs: 0,
@@ -48,7 +52,31 @@ impl BlockPool {
             head: if count == 0 { NONE } else { 0 },
             tail: count.checked_sub(1).unwrap_or(NONE),
             free: count,
+            changes: log_changes.then(Vec::new),
         }
+    }
+
+    /// Moves the log to `changes`.
+    pub(super) fn take_changes(&mut self, changes: &mut Vec<CacheChange>) {
+        if let Some(log) = &mut self.changes {
+            changes.append(log);
+        }
+    }
+
+    /// Adds to the log.
+    pub(super) fn note(&mut self, change: CacheChange) {
+        if let Some(log) = &mut self.changes {
+            log.push(change);
+        }
+    }
+
+    /// Forgets every hash. Blocks in use stay in use, and nobody finds them any more.
+    pub(super) fn forget_all(&mut self) {
+        self.by_hash.clear();
+        for block in &mut self.blocks {
+            block.hash = None;
+        }
+        self.note(CacheChange::Cleared);
     }
 
     /// Blocks that can be allocated, cached ones included.
@@ -105,22 +133,27 @@ impl BlockPool {
         block.refs = 1;
         if let Some(hash) = block.hash.take() {
             self.by_hash.remove(&hash);
+            self.note(CacheChange::Removed { hash });
         }
         Some(id)
     }
 
-    /// Makes a computed block findable. A hash that another block has already stays with that one.
-    pub(super) fn commit(&mut self, id: BlockId, hash: u64) {
+    /// Makes a computed block findable; returns whether it was not before. A hash that another
+    /// block has already stays with that one.
+    pub(super) fn commit(&mut self, id: BlockId, hash: u64) -> bool {
         if self.by_hash.contains_key(&hash) {
-            return;
+            return false;
         }
-        if let Some(block) = self.at_mut(id) {
-            let before = block.hash.replace(hash);
-            self.by_hash.insert(hash, id);
-            if let Some(before) = before {
-                self.by_hash.remove(&before);
-            }
+        let Some(block) = self.at_mut(id) else {
+            return false;
+        };
+        let before = block.hash.replace(hash);
+        self.by_hash.insert(hash, id);
+        if let Some(before) = before {
+            self.by_hash.remove(&before);
+            self.note(CacheChange::Removed { hash: before });
         }
+        true
     }
 
     /// Gives back a reference. A cached block goes to the end of the eviction order, one that

@@ -20,6 +20,9 @@ pub(super) struct Request {
     pub(super) adapter: Option<AdapterId>,
     pub(super) cached_tokens: u32,
     pub(super) preemptions: u32,
+    /// Leading tokens to fetch when it is admitted; 0 once it was.
+    pub(super) remote_tokens: u32,
+    pub(super) hold: bool,
 }
 
 impl Request {
@@ -38,6 +41,8 @@ impl Request {
             adapter: submission.adapter,
             cached_tokens: 0,
             preemptions: 0,
+            remote_tokens: submission.remote_tokens,
+            hold: submission.hold,
         }
     }
 
@@ -58,7 +63,12 @@ impl Request {
 
     /// Blocks that the known sequence needs beyond those it has.
     pub(super) fn missing_blocks(&self, block_size: u32) -> u32 {
-        self.known()
+        self.missing_ahead(block_size, 0)
+    }
+
+    /// The same with so many further tokens.
+    pub(super) fn missing_ahead(&self, block_size: u32, tokens: u32) -> u32 {
+        (self.known() + tokens)
             .div_ceil(block_size)
             .saturating_sub(self.blocks.len() as u32)
     }

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    AdapterId, Engine, Event, FinishReason, Gauges, Nanos, RequestId, pool::BlockPool,
+    AdapterId, CacheChange, Engine, Event, FinishReason, Gauges, Nanos, RequestId, TokenEvents,
+    pool::{BlockId, BlockPool},
     request::Request,
 };
 use crate::perf::StepWork;
@@ -11,19 +12,32 @@ use crate::perf::StepWork;
 /// Nanoseconds in a millisecond.
 const NANOS_PER_MS: f64 = 1e6;
 
-/// A step under way.
-#[derive(Debug, Default)]
+/// A step under way, or a stretch of equal ones.
+#[derive(Debug, Default, Clone)]
 pub(super) struct Step {
+    pub(super) start: Nanos,
     pub(super) end: Nanos,
-    /// Requests with the tokens that each gets computed.
-    entries: Vec<(RequestId, u32)>,
-    work: StepWork,
+    /// How many steps these are. More than one only where all entries decode.
+    pub(super) steps: u32,
+    /// Requests with the tokens that each gets computed in a step.
+    pub(super) entries: Vec<(RequestId, u32)>,
+    /// Work of the first step.
+    pub(super) work: StepWork,
     /// Tokens that may still be added.
-    budget: u32,
+    pub(super) budget: u32,
 }
 
 impl Step {
-    fn add(&mut self, id: RequestId, request: &Request, tokens: u32) {
+    pub(super) fn is_full(&self) -> bool {
+        self.budget == 0
+    }
+
+    /// Tokens of the request that this step can compute.
+    pub(super) fn share_of(&self, request: &Request, limit: u32) -> u32 {
+        request.remaining().min(self.budget.min(limit))
+    }
+
+    pub(super) fn add(&mut self, id: RequestId, request: &Request, tokens: u32) {
         if request.decodes() {
             self.work.add_decode(request.known());
         } else {
@@ -36,37 +50,55 @@ impl Step {
 
 impl Engine {
     /// Starts a step at `now` if there is anything to compute; otherwise asks to be woken when an
-    /// adapter has loaded.
+    /// adapter has loaded or KV entries have come.
     pub(super) fn start_step(&mut self, now: Nanos, events: &mut Vec<Event>) {
+        if now < self.stalled_until {
+            self.wake = Some(self.stalled_until).filter(|_| self.requests.len() > 0);
+            return;
+        }
         let mut step = Step {
+            start: now,
+            steps: 1,
+            entries: std::mem::take(&mut self.spare_entries),
             budget: self.config.max_num_batched_tokens,
             ..Step::default()
         };
         let crowded = self.make_room();
         self.add_running(&mut step, true);
         self.add_running(&mut step, false);
+        let mut refused = false;
         if !crowded {
-            self.admit(now, &mut step, events);
+            self.join_fetched(now, &mut step);
+            refused = self.admit(now, &mut step, events);
         }
         if step.entries.is_empty() {
             self.wake = self.next_wake(now);
             self.publish();
             return;
         }
-        step.end = now + self.duration(&step.work);
+        step.steps = self.stretch_of(&step, now, refused);
+        step.end = if step.steps > 1 {
+            self.stretch_end(&step)
+        } else {
+            now + nanos(self.config.perf.step_ms(&step.work), self.factor(now))
+        };
         self.step = Some(step);
     }
 
     /// Books a step that has ended: computed blocks become findable, tokens go out.
-    pub(super) fn finish_step(&mut self, step: Step, events: &mut Vec<Event>) {
+    pub(super) fn finish_step(&mut self, mut step: Step, events: &mut Vec<Event>) {
+        if step.steps > 1 {
+            self.finish_ahead(&step, events);
+        }
+        let every_token = self.config.token_events == TokenEvents::All;
         let mut ended = false;
-        for (id, tokens) in step.entries {
+        for (id, tokens) in step.entries.drain(..) {
             // Aborted meanwhile?
             let Some(request) = self.requests.get_mut(id) else {
                 continue;
             };
             request.computed += tokens;
-            commit_computed(&mut self.pool, request, &self.config);
+            commit_computed(&mut self.pool, id, request, &self.config);
             if request.remaining() > 0 {
                 continue;
             }
@@ -74,11 +106,13 @@ impl Engine {
                 let index = request.emitted;
                 request.emitted += 1;
                 self.counters.generation_tokens += 1;
-                events.push(Event::Token {
-                    id,
-                    at: step.end,
-                    index,
-                });
+                if every_token || index == 0 {
+                    events.push(Event::Token {
+                        id,
+                        at: step.end,
+                        index,
+                    });
+                }
             }
             if request.first_token.is_none() {
                 request.first_token = Some(step.end);
@@ -89,6 +123,7 @@ impl Engine {
                 self.complete(id, step.end, events);
             }
         }
+        self.spare_entries = step.entries;
         self.counters.steps += 1;
         if ended {
             let requests = &self.requests;
@@ -98,8 +133,14 @@ impl Engine {
     }
 
     fn complete(&mut self, id: RequestId, at: Nanos, events: &mut Vec<Event>) {
-        if let Some(request) = self.requests.remove(id) {
-            self.give_back(&request);
+        if let Some(mut request) = self.requests.remove(id) {
+            if request.hold {
+                let blocks = std::mem::take(&mut request.blocks);
+                self.hold(id, blocks);
+                self.leave_adapter(&request);
+            } else {
+                self.give_back(&request);
+            }
             let summary = request.summary(at, FinishReason::Complete);
             events.push(Event::Finished { id, summary });
         }
@@ -154,8 +195,7 @@ impl Engine {
             if request.decodes() != decodes {
                 continue;
             }
-            let limit = step.budget.min(self.config.long_prefill_threshold);
-            let tokens = request.remaining().min(limit);
+            let tokens = step.share_of(request, self.config.long_prefill_threshold);
             if tokens == 0 {
                 continue;
             }
@@ -168,10 +208,11 @@ impl Engine {
     }
 
     /// Admits waiting requests in order. One whose adapter is not there is passed over; one whose
-    /// blocks are not there holds up those behind it.
-    fn admit(&mut self, now: Nanos, step: &mut Step, events: &mut Vec<Event>) {
+    /// blocks are not there holds up those behind it. Returns whether the next in line has come
+    /// and lacks a slot or blocks.
+    fn admit(&mut self, now: Nanos, step: &mut Step, events: &mut Vec<Event>) -> bool {
         let mut place = 0;
-        while step.budget > 0 && self.running.len() < self.config.max_num_seqs as usize {
+        while step.budget > 0 {
             let Some(id) = self.waiting.get(place).copied() else {
                 break;
             };
@@ -181,6 +222,9 @@ impl Engine {
             if request.arrived > now {
                 break;
             }
+            if self.running.len() >= self.config.max_num_seqs as usize {
+                return true;
+            }
             if request
                 .adapter
                 .is_some_and(|adapter| !self.lora.ready(adapter, now))
@@ -189,11 +233,11 @@ impl Engine {
                 continue;
             }
             if !self.admit_one(id, now, step, events) {
-                break;
+                return true;
             }
             self.waiting.remove(place);
-            self.running.push(id);
         }
+        false
     }
 
     /// Gives a waiting request its blocks and its share of the step, if its whole known sequence
@@ -246,9 +290,13 @@ impl Engine {
         if let Some(adapter) = request.adapter {
             self.lora.enter(adapter, now);
         }
-        let limit = step.budget.min(self.config.long_prefill_threshold);
-        let tokens = request.remaining().min(limit);
+        if request.is_remote() {
+            self.fetch(id, now, events);
+            return true;
+        }
+        let tokens = step.share_of(request, self.config.long_prefill_threshold);
         step.add(id, request, tokens);
+        self.running.push(id);
         true
     }
 
@@ -260,14 +308,14 @@ impl Engine {
         (f64::from(self.pool.total()) * self.config.watermark) as u32
     }
 
-    fn duration(&self, work: &StepWork) -> Nanos {
+    /// Factor on the time of a step that starts now.
+    pub(super) fn factor(&self, now: Nanos) -> f64 {
         let adapters = self.lora.in_batch() as f64;
-        let factor = self.config.slow_factor * (1.0 + self.config.lora_step_overhead * adapters);
-        // At least a nanosecond: time must move on.
-        ((self.config.perf.step_ms(work) * factor * NANOS_PER_MS).round() as Nanos).max(1)
+        self.pace(now) * (1.0 + self.config.lora_step_overhead * adapters)
     }
 
-    /// With no step to run: the next load that ends, or the next arrival that lies ahead.
+    /// With no step to run: the next load or transfer that ends, or the next arrival that lies
+    /// ahead.
     fn next_wake(&self, now: Nanos) -> Option<Nanos> {
         let waiting = || self.waiting.iter().filter_map(|id| self.requests.get(*id));
         let arrival = waiting()
@@ -277,7 +325,8 @@ impl Engine {
             .lora
             .next_ready(now)
             .filter(|_| !self.waiting.is_empty());
-        arrival.into_iter().chain(load).min()
+        let fetched = self.next_fetched(now);
+        arrival.into_iter().chain(load).chain(fetched).min()
     }
 
     /// Returns the blocks and the adapter of a request that has left the table.
@@ -286,6 +335,10 @@ impl Engine {
             return;
         }
         release_blocks(&mut self.pool, &request.blocks);
+        self.leave_adapter(request);
+    }
+
+    fn leave_adapter(&mut self, request: &Request) {
         if let Some(adapter) = request.adapter {
             self.lora.leave(adapter);
         }
@@ -304,7 +357,7 @@ impl Engine {
         let total = self.pool.total().max(1);
         self.gauges = Gauges {
             running: self.running.len() as u32,
-            waiting: self.waiting.len() as u32,
+            waiting: (self.waiting.len() + self.fetching.len()) as u32,
             kv_usage: f64::from(self.pool.used()) / f64::from(total),
             running_adapters: adapters(&mut self.running.iter()),
             waiting_adapters: adapters(&mut self.waiting.iter()),
@@ -313,13 +366,23 @@ impl Engine {
 }
 
 /// Tail first, so that of a prefix the end is evicted before its start.
-fn release_blocks(pool: &mut BlockPool, blocks: &[super::pool::BlockId]) {
+pub(super) fn release_blocks(pool: &mut BlockPool, blocks: &[BlockId]) {
     for block in blocks.iter().rev() {
         pool.release(*block);
     }
 }
 
-fn commit_computed(pool: &mut BlockPool, request: &mut Request, config: &super::EngineConfig) {
+/// Milliseconds times a factor, at least a nanosecond: time must move on.
+pub(super) fn nanos(ms: f64, factor: f64) -> Nanos {
+    ((ms * factor * NANOS_PER_MS).round() as Nanos).max(1)
+}
+
+fn commit_computed(
+    pool: &mut BlockPool,
+    id: RequestId,
+    request: &mut Request,
+    config: &super::EngineConfig,
+) {
     if !config.prefix_caching {
         return;
     }
@@ -327,8 +390,16 @@ fn commit_computed(pool: &mut BlockPool, request: &mut Request, config: &super::
     let fresh = request.committed..full.min(request.hashes.len()).max(request.committed);
     let blocks = request.blocks.get(fresh.clone()).unwrap_or_default();
     let hashes = request.hashes.get(fresh.clone()).unwrap_or_default();
-    for (block, hash) in blocks.iter().zip(hashes) {
-        pool.commit(*block, *hash);
+    for ((index, block), hash) in fresh.clone().zip(blocks).zip(hashes) {
+        if pool.commit(*block, *hash) {
+            let before = index.checked_sub(1);
+            pool.note(CacheChange::Stored {
+                id,
+                index: index as u32,
+                hash: *hash,
+                parent: before.and_then(|before| request.hashes.get(before).copied()),
+            });
+        }
     }
     request.committed = fresh.end;
 }

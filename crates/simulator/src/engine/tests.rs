@@ -1,9 +1,12 @@
 //! The engine against closed forms and hand-worked cases; invariants under random use are in
 //! `properties`.
 
+mod fast_forward;
 mod properties;
+mod split;
 
 use super::*;
+use crate::perf::PerfRow;
 
 pub(super) const ROW: &str = "h100_sxm/llama-3.1-8b/tp1/bfloat16";
 
@@ -20,7 +23,7 @@ pub(super) fn submission(stream: u64, prompt: u32, output: u32) -> Submission {
         prompt_tokens: prompt,
         output_tokens: output,
         blocks: blocks.collect(),
-        adapter: None,
+        ..Submission::default()
     }
 }
 
@@ -278,6 +281,44 @@ fn an_adapter_loads_for_its_request_only() {
         .max(summary(&events, again).finished);
     assert!(scheduled(other) >= freed + 500_000_000);
     assert_eq!(engine.lora.users(), 0);
+}
+
+#[test]
+fn an_adapter_that_is_not_in_host_memory_takes_longer() {
+    let mut config = config(ROW, 16, 1000);
+    (config.max_loras, config.max_cpu_loras) = (1, 2);
+    (config.lora_load, config.lora_fetch) = (100_000_000, 900_000_000);
+    let mut engine = Engine::new(config);
+    let mut wait = |at: Nanos, adapter| {
+        let submission = Submission {
+            adapter: Some(AdapterId(adapter)),
+            ..submission(1, 32, 1)
+        };
+        let id = engine.submit(at, submission).expect("taken");
+        let summary = summary(&drain(&mut engine), id);
+        (summary.scheduled.expect("ran") - at) / 1_000_000
+    };
+    // Two fit into host memory, one onto the GPU.
+    let uses = (1..).zip([1, 2, 1, 3, 1, 2]);
+    let waits: Vec<u64> = uses
+        .map(|(turn, adapter)| wait(turn * 10_000_000_000, adapter))
+        .collect();
+    assert_eq!(waits, [1000, 1000, 100, 1000, 100, 1000]);
+}
+
+#[test]
+fn a_cold_engine_starts_late_and_slowly() {
+    let mut config = config(ROW, 16, 1000);
+    let second = 1_000_000_000;
+    (config.startup, config.warm_up, config.cold_factor) = (2 * second, 10 * second, 3.0);
+    let mut engine = Engine::new(config);
+    let mut ttft = |at: Nanos| {
+        let id = engine.submit(at, submission(at, 100, 1)).expect("taken");
+        ttft_ms(&summary(&drain(&mut engine), id))
+    };
+    let (first, half, warm) = (ttft(0), ttft(7 * second), ttft(20 * second));
+    assert!((first - 2000.0 - 3.0 * warm).abs() < 1e-5, "{first} {warm}");
+    assert!((half - 2.0 * warm).abs() < 1e-5, "{half} {warm}");
 }
 
 #[test]

@@ -91,3 +91,30 @@ fn decodes(count: u32, context: u32) -> StepWork {
     (0..count).for_each(|_| work.add_decode(context));
     work
 }
+
+#[test]
+fn a_profile_file_is_read_and_its_faults_are_named() {
+    let shipped = include_str!("../../data/step_times.json");
+    let rows = PerfRow::read_profile(shipped).expect("the shipped file is one");
+    assert_eq!(rows.len(), PerfRow::names().count());
+    // The rows alone, without the head, are a profile as well.
+    let whole: serde_json::Value = serde_json::from_str(shipped).expect("json");
+    let alone = whole["rows"].to_string();
+    assert_eq!(PerfRow::read_profile(&alone).expect("read"), rows);
+    let spoilt = |key: &str, value: serde_json::Value| {
+        let name = "h100_sxm/llama-3.1-8b/tp1/fp8";
+        let mut row = whole["rows"][name].clone();
+        row[key] = value;
+        let text = serde_json::json!({ name: row }).to_string();
+        PerfRow::read_profile(&text).expect_err(key).to_string()
+    };
+    for (key, value, told) in [
+        ("linear_ms", serde_json::json!([]), "equally long"),
+        ("host_ms", serde_json::json!(-1.0), "milliseconds from 0"),
+        ("kv_capacity_tokens", serde_json::json!(0), "at least 1"),
+        ("host_ms", serde_json::json!("x"), "not a profile"),
+    ] {
+        let message = spoilt(key, value);
+        assert!(message.contains(told), "{message}");
+    }
+}

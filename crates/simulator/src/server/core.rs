@@ -123,7 +123,8 @@ impl Core {
     }
 
     pub(super) fn set_slow_factor(&self, factor: f64) {
-        self.state().engine.set_slow_factor(factor);
+        let now = self.clock.now();
+        self.state().engine.set_slow_factor(now, factor);
     }
 
     pub(super) fn unload_adapter(&self, adapter: AdapterId) {
@@ -181,6 +182,7 @@ fn deliver(event: Event, mailboxes: &mut HashMap<RequestId, Mailbox>, recorder: 
                     .store(cached_tokens, Ordering::Relaxed);
             }
         }
+        Event::Fetching { .. } => {}
         Event::Token { id, at, index } => {
             let Some(mailbox) = mailboxes.get_mut(&id) else {
                 return;

@@ -94,7 +94,7 @@ impl Planner {
             prompt_tokens,
             output_tokens: tokens,
             blocks,
-            adapter: None,
+            ..Submission::default()
         };
         let prompt_tokens = if first { prompt_tokens } else { 0 };
         Ok(Job {

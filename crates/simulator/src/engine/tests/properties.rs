@@ -3,9 +3,10 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::perf::PerfRow;
 
 #[derive(Debug, Clone)]
-enum Op {
+pub(super) enum Op {
     Submit {
         stream: u64,
         prompt: u32,
@@ -20,7 +21,7 @@ enum Op {
     },
 }
 
-fn op() -> impl Strategy<Value = Op> {
+pub(super) fn op() -> impl Strategy<Value = Op> {
     let adapter = prop_oneof![3 => Just(None), 1 => (0..4u32).prop_map(Some)];
     prop_oneof![
         4 => (0..6u64, 1..400u32, 0..120u32, adapter)
@@ -31,7 +32,7 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 /// A cache so small that requests preempt each other all the time.
-fn cramped() -> Engine {
+pub(super) fn cramped() -> Engine {
     let mut config = config(ROW, 16, 60);
     (
         config.max_num_seqs,
@@ -43,6 +44,10 @@ fn cramped() -> Engine {
 }
 
 fn submit(op: &Op, engine: &mut Engine, now: Nanos) -> Option<RequestId> {
+    engine.submit(now, submission_of(op)?).ok()
+}
+
+pub(super) fn submission_of(op: &Op) -> Option<Submission> {
     let Op::Submit {
         stream,
         prompt,
@@ -54,15 +59,10 @@ fn submit(op: &Op, engine: &mut Engine, now: Nanos) -> Option<RequestId> {
     };
     let adapter = adapter.map(AdapterId);
     let stream = stream + 10 * adapter.map_or(0, |id| u64::from(id.0) + 1);
-    engine
-        .submit(
-            now,
-            Submission {
-                adapter,
-                ..submission(stream, *prompt, *output)
-            },
-        )
-        .ok()
+    Some(Submission {
+        adapter,
+        ..submission(stream, *prompt, *output)
+    })
 }
 
 /// Every block is free or held as often as requests hold it.
@@ -84,7 +84,7 @@ fn check_blocks(engine: &Engine) {
     }
     assert_eq!(
         engine.live_requests(),
-        engine.waiting.len() + engine.running.len()
+        engine.waiting.len() + engine.running.len() + engine.fetching.len()
     );
 }
 
@@ -195,6 +195,7 @@ fn timeless(events: &[Event]) -> Vec<(Nanos, Option<u32>, Option<Summary>)> {
         Event::Scheduled {
             at, cached_tokens, ..
         } => (*at, Some(*cached_tokens), None),
+        Event::Fetching { at, .. } => (*at, None, None),
         Event::Token { at, index, .. } => (*at, Some(*index), None),
         Event::Finished { summary, .. } => (summary.finished, None, Some(*summary)),
     };
