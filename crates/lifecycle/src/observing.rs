@@ -45,7 +45,7 @@ enum Answer {
 }
 
 /// Of the streams whose bodies need not be watched, one in so many is, so that the endpoint's pace stays learned.
-const WATCHED_ANYWAY: u64 = 16;
+const WATCHED_ANYWAY: u64 = 32;
 
 /// Whether an answer's body has to be shown to the lifecycle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

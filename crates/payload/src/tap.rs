@@ -1,7 +1,10 @@
 //! Watches a streamed answer go by without touching it, for doors that must pass every byte at once.
 
+use std::sync::LazyLock;
+
 use bytes::BytesMut;
-use memchr::{memchr, memmem};
+use memchr::memchr;
+use memchr::memmem::Finder;
 
 use crate::reply::Reply;
 use crate::scan::Scanner;
@@ -26,7 +29,13 @@ pub struct StreamTap {
     saw_content: bool,
     saw_end: bool,
     wants_end_marker: bool,
+    /// Whether events name themselves in their data, the last one too.
+    typed: bool,
 }
+
+/// Searchers cost more to make than to use.
+static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usage\""));
+static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"error\""));
 
 impl StreamTap {
     /// A tap for the answer to a request of `api`.
@@ -39,6 +48,7 @@ impl StreamTap {
             saw_content: false,
             saw_end: false,
             wants_end_marker: StreamReader::new(api, None).wants_end_marker(),
+            typed: matches!(api, Api::Responses | Api::AnthropicMessages),
         }
     }
 
@@ -106,11 +116,28 @@ impl StreamTap {
         progress.events += 1;
         if data == b"[DONE]" {
             self.saw_end = true;
-        } else if !self.saw_content || memmem::find(data, b"\"usage\"").is_some() || ends(data) {
+        } else if !self.saw_content || USAGE.find(data).is_some() || self.ends(data) {
             self.object(data, progress);
         } else {
             progress.content_events += 1;
         }
+    }
+
+    /// Whether a line may be the last event: one that says so in its type, or an error.
+    fn ends(&self, data: &[u8]) -> bool {
+        const HEAD: usize = 96;
+        const LAST: [&str; 4] = [
+            "message_stop",
+            "response.completed",
+            "response.incomplete",
+            "response.failed",
+        ];
+        let head = &data[..data.len().min(HEAD)];
+        let names_end = || {
+            let text = String::from_utf8_lossy(head);
+            LAST.iter().any(|mark| text.contains(mark))
+        };
+        ERROR.find(head).is_some() || (self.typed && names_end())
     }
 
     fn object(&mut self, data: &[u8], progress: &mut Progress) {
@@ -126,21 +153,6 @@ impl StreamTap {
             progress.first_content |= !std::mem::replace(&mut self.saw_content, true);
         }
     }
-}
-
-/// Whether a line may be the last event of an API that names its events in the data.
-fn ends(data: &[u8]) -> bool {
-    const HEAD: usize = 96;
-    let head = &data[..data.len().min(HEAD)];
-    [
-        &b"message_stop"[..],
-        b"response.completed",
-        b"response.incomplete",
-        b"response.failed",
-        b"\"error\"",
-    ]
-    .iter()
-    .any(|mark| memmem::find(head, mark).is_some())
 }
 
 #[cfg(test)]
