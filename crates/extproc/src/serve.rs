@@ -291,7 +291,9 @@ impl Port {
             (false, Spoken::Tls) => {
                 "the peer speaks TLS and this port clear-text HTTP/2; take TLS out of the proxy's cluster, or start with --secure-serving"
             }
-            _ => "the peer speaks neither gRPC over HTTP/2 nor TLS; is it a proxy or a gRPC client?",
+            _ => {
+                "the peer speaks neither gRPC over HTTP/2 nor TLS; is it a proxy or a gRPC client?"
+            }
         };
         tracing::warn!(%peer, port = self.address.port(), "connection refused: {advice}");
     }

@@ -140,7 +140,9 @@ impl Certificate {
     /// # Errors
     /// When one cannot be made; a defect.
     pub fn self_signed(policy: &Policy) -> Result<Self, TlsError> {
-        use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair};
+        use rcgen::{
+            CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair,
+        };
         let mut params = CertificateParams::default();
         let mut subject = DistinguishedName::new();
         subject.push(DnType::OrganizationName, "Inference Ext");
@@ -264,10 +266,20 @@ mod tests {
     fn names_of_go_are_read_or_explained() {
         assert!(Policy::from_go_names("", &[]).is_ok());
         let one = vec!["TLS_AES_128_GCM_SHA256".to_owned()];
-        assert_eq!(Policy::from_go_names("VersionTLS13", &one).unwrap().suites.len(), 1);
-        let wrong = Policy::from_go_names("TLS1.3", &[]).unwrap_err().to_string();
+        assert_eq!(
+            Policy::from_go_names("VersionTLS13", &one)
+                .unwrap()
+                .suites
+                .len(),
+            1
+        );
+        let wrong = Policy::from_go_names("TLS1.3", &[])
+            .unwrap_err()
+            .to_string();
         assert!(wrong.contains("VersionTLS13"), "{wrong}");
-        let wrong = Policy::from_go_names("", &["RC4".to_owned()]).unwrap_err().to_string();
+        let wrong = Policy::from_go_names("", &["RC4".to_owned()])
+            .unwrap_err()
+            .to_string();
         assert!(wrong.contains("TLS_AES_128_GCM_SHA256"), "{wrong}");
     }
 
@@ -287,7 +299,10 @@ mod tests {
         std::fs::write(directory.join(KEY_FILE), pair.signing_key.serialize_pem()).unwrap();
         reloader.reload();
         assert_eq!(reloader.counts(), (1, 1));
-        assert!(!Arc::ptr_eq(&current.load().0, &made.0), "the new one is served");
+        assert!(
+            !Arc::ptr_eq(&current.load().0, &made.0),
+            "the new one is served"
+        );
         std::fs::remove_dir_all(directory).unwrap();
     }
 }

@@ -9,7 +9,9 @@ use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE
 use http::{HeaderMap, HeaderName, HeaderValue};
 use payload::{GrpcTap, JsonResponse, Progress, StreamReader, StreamTap, Usage};
 use resources::Filter;
+use scheduling::{HeaderChange, HeaderChanges, Report, TokenUsage};
 use signals::Reservation;
+use smallvec::SmallVec;
 
 use std::time::Duration;
 
@@ -31,6 +33,8 @@ pub struct Observing {
     reader: Answer,
     /// Whether no byte of the body has come yet.
     untouched: bool,
+    /// Changes of the answer's headers that the scheduler asked for.
+    changes: HeaderChanges,
 }
 
 /// How the answer's body is looked into.
@@ -78,22 +82,20 @@ impl Observing {
             exchange.served = Some(endpoint.name().clone());
         }
         let reader = reader_for(&observed, &response.headers);
+        let changes = observed.answer_headers();
         if !observed.exchange.door.proxied {
             prepare_head(&observed, &reader, &mut response.headers);
+            scheduling::apply(&changes, &mut response.headers);
         }
         let streamed = matches!(reader, Answer::Events(_) | Answer::Tap(_) | Answer::Grpc(_));
-        if !streamed
-            && let Some(reservation) = observed
-                .pooled
-                .as_mut()
-                .and_then(|pooled| pooled.reservation.as_mut())
-        {
-            reservation.prefill_done();
+        if !streamed && let Some(pooled) = &mut observed.pooled {
+            pooled.prefill_done();
         }
         Self {
             observed,
             reader,
             untouched: true,
+            changes,
         }
     }
 
@@ -116,7 +118,33 @@ impl Observing {
             observed,
             reader,
             untouched: true,
+            changes: HeaderChanges::new(),
         }
+    }
+
+    /// Changes of the answer's headers that the scheduler asked for. A gateway's answer has them already; another proxy
+    /// has to be told.
+    #[must_use]
+    pub fn header_changes(&self) -> &[HeaderChange] {
+        &self.changes
+    }
+
+    /// What the scheduler has to tell the proxy about the request, by the token counts seen so far.
+    #[must_use]
+    pub fn reports(&self) -> SmallVec<[Report; 1]> {
+        let Some(pooled) = &self.observed.pooled else {
+            return SmallVec::new();
+        };
+        let usage = self.usage().unwrap_or_default();
+        pooled.scheduler.reports(&TokenUsage {
+            prompt_tokens: usage.prompt_tokens,
+            completion_tokens: usage.output_tokens,
+            total_tokens: usage
+                .prompt_tokens
+                .zip(usage.output_tokens)
+                .map(|(a, b)| a + b),
+            cached_tokens: usage.cached_tokens,
+        })
     }
 
     /// Whether the answer is read as one document, or as frames of a protocol whose readers wait for its end.
@@ -161,20 +189,19 @@ impl Observing {
 
     /// The body is not shown, and its first token is taken to have come: the prefill part of the load is given back.
     pub fn assume_first_token(&mut self) {
-        if let Some(reservation) = self
-            .observed
-            .pooled
-            .as_mut()
-            .and_then(|pooled| pooled.reservation.as_mut())
-        {
-            reservation.prefill_done();
+        if let Some(pooled) = &mut self.observed.pooled {
+            pooled.prefill_done();
         }
     }
 
     /// A piece of the body arrived; `out` is handed what may go to the client now.
     pub fn data(&mut self, chunk: Bytes, out: &mut impl FnMut(Bytes)) {
         let proxied = self.observed.exchange.door.proxied;
-        if proxied && matches!(self.reader, Answer::Events(_)) && self.untouched && !is_event(&chunk) {
+        if proxied
+            && matches!(self.reader, Answer::Events(_))
+            && self.untouched
+            && !is_event(&chunk)
+        {
             // It is called a stream of events and is none: nothing in it can be renamed, and nothing is to be held.
             self.reader = Answer::Opaque;
         }
@@ -209,13 +236,8 @@ impl Observing {
         let exchange = &mut self.observed.exchange;
         let now = exchange.core.now();
         exchange.ttft = Some(now.saturating_since(exchange.arrived));
-        if let Some(reservation) = self
-            .observed
-            .pooled
-            .as_mut()
-            .and_then(|pooled| pooled.reservation.as_mut())
-        {
-            reservation.first_token(now);
+        if let Some(pooled) = &mut self.observed.pooled {
+            pooled.first_token(now);
         }
     }
 
@@ -329,6 +351,11 @@ impl Observing {
 
     /// Corrects the prefix index by what the model server says it really had in its cache.
     fn learn(&mut self, usage: Option<Usage>) {
+        let now = self.observed.exchange.core.now();
+        if let Some(pooled) = &mut self.observed.pooled {
+            let output_tokens = usage.and_then(|usage| usage.output_tokens);
+            pooled.flight.completed(output_tokens, now);
+        }
         let Some(usage) = usage else { return };
         if let (Some(pooled), Some(endpoint)) = (&self.observed.pooled, &self.observed.endpoint) {
             pooled.learn(endpoint, &usage);
@@ -353,9 +380,16 @@ impl Drop for Observing {
 /// Whether bytes can be the beginning of an event stream (WHATWG HTML, section 9.2).
 fn is_event(bytes: &[u8]) -> bool {
     let line = bytes.trim_ascii_start();
-    [&b"data"[..], b"event", b"id", b"retry", b":", b"\xef\xbb\xbf"]
-        .iter()
-        .any(|field| field.starts_with(&line[..line.len().min(field.len())]))
+    [
+        &b"data"[..],
+        b"event",
+        b"id",
+        b"retry",
+        b":",
+        b"\xef\xbb\xbf",
+    ]
+    .iter()
+    .any(|field| field.starts_with(&line[..line.len().min(field.len())]))
 }
 
 /// Answers of pools are read; what cannot be read, or comes from a plain Service, passes untouched.

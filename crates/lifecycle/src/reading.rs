@@ -255,11 +255,16 @@ impl Reading {
         let Some(parser) = self.exchange.parser else {
             let path = self.exchange.parts.uri.path();
             let message = format!("no configured parser takes requests to {path}");
-            return Err(Refusal::new(Reason::InvalidBody, message).in_reference(format!(
-                "no parser registered matching path suffix for: {path}"
-            )));
+            return Err(
+                Refusal::new(Reason::InvalidBody, message).in_reference(format!(
+                    "no parser registered matching path suffix for: {path}"
+                )),
+            );
         };
-        let named = found.0.as_ref().is_some_and(|facts| facts.model_span.is_some());
+        let named = found
+            .0
+            .as_ref()
+            .is_some_and(|facts| facts.model_span.is_some());
         if parser.requires_model() && !named && self.exchange.model.is_none() {
             return Err(Refusal::new(
                 Reason::MissingModel,

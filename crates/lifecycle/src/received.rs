@@ -145,9 +145,7 @@ impl Received {
         let mut exchange = self.0;
         exchange.find_model_outside_body();
         let view = exchange.view.clone();
-        let outcome = view
-            .table
-            .route(&exchange.view(exchange.model_view(false)));
+        let outcome = view.table.route(&exchange.view(exchange.model_view(false)));
         match choose(&exchange, &outcome) {
             Ok(Chosen::Backend(choice)) => crate::dispatch::prepare(exchange, &choice, None, true),
             Ok(Chosen::Reply(reply)) => Step::Reply(exchange.answer(reply)),

@@ -119,7 +119,10 @@ fn read_tokenized(message: &[u8], start: usize, end: usize, facts: &mut Facts) -
     }
     if let Some(range) = &ids {
         // A varint ends in the byte without the continuation bit.
-        let count = inner.get(range.clone())?.iter().filter(|byte| **byte < 0x80);
+        let count = inner
+            .get(range.clone())?
+            .iter()
+            .filter(|byte| **byte < 0x80);
         facts.token_ids = Some(count.count());
     }
     if let Some(range) = ids.or(text) {
@@ -176,12 +179,9 @@ impl GrpcTap {
             }
         }
         if self.carry.len() > MAX_EVENT_BYTES {
-            let length = u32::from_be_bytes([
-                self.carry[1],
-                self.carry[2],
-                self.carry[3],
-                self.carry[4],
-            ]) as usize;
+            let length =
+                u32::from_be_bytes([self.carry[1], self.carry[2], self.carry[3], self.carry[4]])
+                    as usize;
             self.skip = (FRAME_HEAD + length).saturating_sub(self.carry.len());
             self.carry.advance(self.carry.len());
         }

@@ -210,7 +210,9 @@ impl BodyError {
                 Api::VllmGrpcEmbed => {
                     Some("parsing gRPC payload for Embed: not able to parse payload".to_owned())
                 }
-                _ => Some("parsing gRPC payload for Generate: not able to parse payload".to_owned()),
+                _ => {
+                    Some("parsing gRPC payload for Generate: not able to parse payload".to_owned())
+                }
             },
             _ => None,
         }
@@ -241,7 +243,11 @@ mod tests {
             ("/v1/completions?x=1", Parser::OpenAi, Api::Completions),
             ("/v1/completions/render", Parser::OpenAi, Api::Completions),
             ("/v1/messages", Parser::Anthropic, Api::AnthropicMessages),
-            ("/inference/v1/generate/", Parser::VllmHttp, Api::VllmGenerate),
+            (
+                "/inference/v1/generate/",
+                Parser::VllmHttp,
+                Api::VllmGenerate,
+            ),
             ("/v1/rerank", Parser::Passthrough, Api::Other),
         ] {
             assert_eq!(usual.resolve(path), Ok(Resolved { parser, api }), "{path}");
@@ -262,7 +268,13 @@ mod tests {
     #[test]
     fn sglang_and_vllm_generate_are_told_apart_by_the_longer_ending() {
         let both = Parsers::new(vec![Parser::SglangHttp, Parser::VllmHttp], false);
-        assert_eq!(both.resolve("/inference/v1/generate").unwrap().parser, Parser::VllmHttp);
-        assert_eq!(both.resolve("/generate").unwrap().parser, Parser::SglangHttp);
+        assert_eq!(
+            both.resolve("/inference/v1/generate").unwrap().parser,
+            Parser::VllmHttp
+        );
+        assert_eq!(
+            both.resolve("/generate").unwrap().parser,
+            Parser::SglangHttp
+        );
     }
 }

@@ -203,7 +203,10 @@ mod tests {
     fn typed_events_end_by_their_type() {
         for (api, end) in [
             (Api::AnthropicMessages, "{\"type\":\"message_stop\"}"),
-            (Api::Responses, "{\"type\":\"response.completed\",\"response\":{\"usage\":{\"input_tokens\":3}}}"),
+            (
+                Api::Responses,
+                "{\"type\":\"response.completed\",\"response\":{\"usage\":{\"input_tokens\":3}}}",
+            ),
         ] {
             let text = format!("event: x\ndata: {end}\n\n");
             assert!(watch(api, &text, 7).0.is_complete(), "{api:?}");

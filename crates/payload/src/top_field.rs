@@ -90,8 +90,8 @@ impl Sink for Wanted<'_> {
 
     fn scalar(&mut self, _span: Range<usize>, depth: usize, scalar: Scalar, text: &[u8]) {
         if self.takes(depth) && scalar != Scalar::Null {
-            self.found = std::str::from_utf8(text)
-                .map_or(Name::Absent, |text| Name::Given(Arc::from(text)));
+            self.found =
+                std::str::from_utf8(text).map_or(Name::Absent, |text| Name::Given(Arc::from(text)));
         }
     }
 }
@@ -125,7 +125,11 @@ mod tests {
             (r#"{"model":"m"}"#, TopField::Missing),
         ] {
             for size in 1..json.len() {
-                assert_eq!(top_field(&body(json, size), "user"), Ok(want.clone()), "{json} {size}");
+                assert_eq!(
+                    top_field(&body(json, size), "user"),
+                    Ok(want.clone()),
+                    "{json} {size}"
+                );
             }
         }
     }

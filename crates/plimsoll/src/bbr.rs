@@ -65,7 +65,12 @@ pub(crate) struct BbrOptions {
     pub(crate) secure_serving: bool,
 
     /// Directory with tls.crt and tls.key, read again when they change.
-    #[arg(long, default_value = "", hide_default_value = true, value_name = "DIR")]
+    #[arg(
+        long,
+        default_value = "",
+        hide_default_value = true,
+        value_name = "DIR"
+    )]
     pub(crate) cert_path: String,
 
     /// Largest request body, in bytes.
@@ -139,7 +144,11 @@ pub(crate) async fn run(options: BbrOptions) -> Result<ExitCode, Box<dyn Error>>
         draining: AtomicBool::new(false),
     });
     let ports = open(&options, &state, plugins, metrics, &stop).await?;
-    println!("ext_proc {} ({})", ports.processor.address, if ports.tls { "TLS" } else { "clear text" });
+    println!(
+        "ext_proc {} ({})",
+        ports.processor.address,
+        if ports.tls { "TLS" } else { "clear text" }
+    );
     println!("health   {} (gRPC)", ports.health.address);
     println!("metrics  http://{}/metrics", ports.metrics);
     println!("models   {} known by ConfigMaps", first.base_models.len());
@@ -213,8 +222,12 @@ async fn open(
     let processor = extproc::serve(at(options.grpc_port), service, serve)
         .map_err(|error| busy("grpc-port", options.grpc_port, error))?;
     let health = HealthPort::new(HealthService::new(state.clone(), Unknown::AsPicker));
-    let health = extproc::serve(at(options.grpc_health_port), health, ServeOptions::default())
-        .map_err(|error| busy("grpc-health-port", options.grpc_health_port, error))?;
+    let health = extproc::serve(
+        at(options.grpc_health_port),
+        health,
+        ServeOptions::default(),
+    )
+    .map_err(|error| busy("grpc-health-port", options.grpc_health_port, error))?;
     let listener = TcpListener::bind(at(options.metrics_port))
         .await
         .map_err(|error| busy("metrics-port", options.metrics_port, error))?;

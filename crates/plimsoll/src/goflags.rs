@@ -39,7 +39,10 @@ mod tests {
     fn of(line: &str) -> String {
         let words = line.split(' ').map(OsString::from);
         let words = normalised(words).into_iter();
-        words.map(|word| word.into_string().unwrap()).collect::<Vec<_>>().join(" ")
+        words
+            .map(|word| word.into_string().unwrap())
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     #[test]
@@ -48,7 +51,10 @@ mod tests {
             of("plimsoll epp -pool-name a -v=4 -grpc-port=9002 --secure-serving=false -f x -v 2"),
             "plimsoll epp --pool-name a -v=4 --grpc-port=9002 --secure-serving=false -f x -v 2"
         );
-        assert_eq!(of("plimsoll --log info bbr -streaming"), "plimsoll --log info bbr -streaming");
+        assert_eq!(
+            of("plimsoll --log info bbr -streaming"),
+            "plimsoll --log info bbr -streaming"
+        );
         assert_eq!(of("plimsoll bbr -streaming"), "plimsoll bbr --streaming");
         assert_eq!(of("plimsoll up -ff x"), "plimsoll up -ff x");
         assert_eq!(of("plimsoll epp -1"), "plimsoll epp -1");

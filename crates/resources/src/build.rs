@@ -42,9 +42,12 @@ pub fn build(sources: &[Source], options: &Options) -> (Snapshot, Vec<Problem>) 
         ..Snapshot::default()
     };
     if let Serves::Pool(pool) = &options.serves {
-        snapshot
-            .listeners
-            .extend(standalone::picker(&objects, &pools, pool.as_ref(), &mut report));
+        snapshot.listeners.extend(standalone::picker(
+            &objects,
+            &pools,
+            pool.as_ref(),
+            &mut report,
+        ));
     } else if options.serves == Serves::Models {
         // Nothing listens.
     } else if standalone::applies(&objects) {

@@ -5,6 +5,7 @@ mod endpoint_attribute;
 mod header_based_testing;
 mod health;
 mod label_selector;
+mod power_of_two;
 mod prefix_cache_affinity;
 mod roles;
 mod slo_headroom_tier;
@@ -21,6 +22,7 @@ pub(crate) const KINDS: &[&[Kind]] = &[
         endpoint_attribute::KIND,
         header_based_testing::KIND,
         health::KIND,
+        power_of_two::KIND,
         prefix_cache_affinity::KIND,
         slo_headroom_tier::KIND,
         topology_affinity::KIND,

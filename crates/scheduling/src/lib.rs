@@ -20,6 +20,7 @@
 mod admitters;
 mod attribute;
 mod config;
+mod cost;
 mod data;
 mod deciders;
 mod decision;

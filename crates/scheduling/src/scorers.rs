@@ -1,17 +1,23 @@
 //! Scorers, one a file.
 
 mod active_request;
+mod aibrix_prefix;
+mod cache_aware;
+mod consistent_hash;
 mod context_length_aware;
+mod dynamo;
 mod endpoint_attribute;
 mod header_label_affinity;
 mod kv_cache_utilization;
 mod latency;
+mod lmetric;
 mod load_aware;
 mod lora_affinity;
 mod min_cost;
 mod mm_embeddings_cache;
 mod multicluster;
 mod no_hit_lru;
+mod preble;
 mod prefix_cache;
 mod queue;
 mod running_requests;
@@ -33,12 +39,18 @@ use crate::{EndpointState, Field, Kind};
 pub(crate) const KINDS: &[&[Kind]] = &[
     &[
         active_request::KIND,
+        aibrix_prefix::KIND,
+        cache_aware::KIND,
+        consistent_hash::KIND,
+        dynamo::KIND,
         context_length_aware::KIND,
         endpoint_attribute::KIND,
         header_label_affinity::KIND,
         kv_cache_utilization::KIND,
         latency::KIND,
+        lmetric::KIND,
         load_aware::KIND,
+        preble::KIND,
         lora_affinity::KIND,
         min_cost::KIND,
         mm_embeddings_cache::KIND,

@@ -99,7 +99,13 @@ mod tests {
         use ReferenceDialect::{Gie, LlmD};
         let prefix = "inference error: ";
         for (reason, dialect, status, dropped, text) in [
-            (Reason::NothingTracked, Gie, 500, None, "Internal - no pods available in datastore"),
+            (
+                Reason::NothingTracked,
+                Gie,
+                500,
+                None,
+                "Internal - no pods available in datastore",
+            ),
             (
                 Reason::NoEndpoints,
                 Gie,
@@ -128,7 +134,13 @@ mod tests {
                 Some("rejected-saturated"),
                 "ResourceExhausted - no endpoints available for the given request",
             ),
-            (Reason::MissingModel, Gie, 400, None, "BadRequest - model not found in request body"),
+            (
+                Reason::MissingModel,
+                Gie,
+                400,
+                None,
+                "BadRequest - model not found in request body",
+            ),
             (Reason::BodyTooLarge, Gie, 413, None, "BadRequest - ours"),
             (Reason::Internal, Gie, 500, None, "Internal - ours"),
         ] {
@@ -142,6 +154,9 @@ mod tests {
     #[test]
     fn words_that_depend_on_the_request_go_before_the_table() {
         let refusal = Refusal::new(Reason::MissingModel, "ours").in_reference("theirs");
-        assert_eq!(told(&refusal, ReferenceDialect::Gie).2, "inference error: BadRequest - theirs");
+        assert_eq!(
+            told(&refusal, ReferenceDialect::Gie).2,
+            "inference error: BadRequest - theirs"
+        );
     }
 }

@@ -61,7 +61,10 @@ mod tests {
 
     #[test]
     fn fields_are_walked_and_broken_ones_end_the_walk() {
-        let message = [0x08, 0x96, 0x01, 0x12, 0x02, b'h', b'i', 0x1d, 1, 2, 3, 4, 0x21, 0, 0, 0, 0, 0, 0, 0, 0];
+        let message = [
+            0x08, 0x96, 0x01, 0x12, 0x02, b'h', b'i', 0x1d, 1, 2, 3, 4, 0x21, 0, 0, 0, 0, 0, 0, 0,
+            0,
+        ];
         let all: Vec<_> = fields(&message).collect();
         assert_eq!(
             all,
@@ -78,7 +81,9 @@ mod tests {
             &[0x0b],
             &[0x00, 0x00],
             &[0xff; 12],
-            &[0x12, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01],
+            &[
+                0x12, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01,
+            ],
         ] {
             assert_eq!(fields(broken).last(), Some(None), "{broken:?}");
         }

@@ -47,7 +47,9 @@ impl FromStr for GoDuration {
         if text.is_empty() {
             return Err(wrong());
         }
-        Duration::try_from_secs_f64(seconds).map(Self).map_err(|_| wrong())
+        Duration::try_from_secs_f64(seconds)
+            .map(Self)
+            .map_err(|_| wrong())
     }
 }
 
@@ -69,7 +71,10 @@ mod tests {
             assert_eq!(got.0, Duration::from_millis(millis), "{text}");
         }
         for text in ["", "5", "ms", "5 s", "-1s", "1x"] {
-            assert!(text.parse::<GoDuration>().unwrap_err().contains("50ms"), "{text}");
+            assert!(
+                text.parse::<GoDuration>().unwrap_err().contains("50ms"),
+                "{text}"
+            );
         }
     }
 }

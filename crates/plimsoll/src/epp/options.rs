@@ -33,19 +33,38 @@ pub(crate) struct EppOptions {
     pub(crate) files: Vec<PathBuf>,
 
     /// The InferencePool to serve.
-    #[arg(long, default_value = "", hide_default_value = true, value_name = "NAME")]
+    #[arg(
+        long,
+        default_value = "",
+        hide_default_value = true,
+        value_name = "NAME"
+    )]
     pub(crate) pool_name: String,
 
     /// Its namespace.
-    #[arg(long, env = "NAMESPACE", default_value = "default", value_name = "NAMESPACE")]
+    #[arg(
+        long,
+        env = "NAMESPACE",
+        default_value = "default",
+        value_name = "NAMESPACE"
+    )]
     pub(crate) pool_namespace: String,
 
     /// Its API group.
-    #[arg(long, default_value = "inference.networking.k8s.io", value_name = "GROUP")]
+    #[arg(
+        long,
+        default_value = "inference.networking.k8s.io",
+        value_name = "GROUP"
+    )]
     pub(crate) pool_group: String,
 
     /// Serve the pods with these labels, `KEY=VALUE,KEY=VALUE`, in place of an InferencePool.
-    #[arg(long, default_value = "", hide_default_value = true, value_name = "SELECTOR")]
+    #[arg(
+        long,
+        default_value = "",
+        hide_default_value = true,
+        value_name = "SELECTOR"
+    )]
     pub(crate) endpoint_selector: String,
 
     /// Ports of those pods, one endpoint each.
@@ -164,7 +183,12 @@ pub(crate) struct PortOptions {
     pub(crate) secure_serving: bool,
 
     /// Directory with tls.crt and tls.key.
-    #[arg(long, default_value = "", hide_default_value = true, value_name = "DIR")]
+    #[arg(
+        long,
+        default_value = "",
+        hide_default_value = true,
+        value_name = "DIR"
+    )]
     pub(crate) cert_path: String,
 
     /// Read the certificate again when its files change.
@@ -172,7 +196,12 @@ pub(crate) struct PortOptions {
     pub(crate) enable_cert_reload: bool,
 
     /// Lowest TLS version: VersionTLS12 or VersionTLS13.
-    #[arg(long, default_value = "", hide_default_value = true, value_name = "VERSION")]
+    #[arg(
+        long,
+        default_value = "",
+        hide_default_value = true,
+        value_name = "VERSION"
+    )]
     pub(crate) tls_min_version: String,
 
     /// TLS cipher suites, by the names Go gives them.
@@ -238,7 +267,13 @@ pub(crate) struct ScrapingOptions {
 #[command(next_help_heading = "Logging")]
 pub(crate) struct LoggingOptions {
     /// Verbosity as in Kubernetes: 0 and 1 warn, 2 info, 3 and 4 debug, 5 and more trace. --log goes before it.
-    #[arg(short = 'v', long = "v", default_value_t = 2, value_name = "N", allow_negative_numbers = true)]
+    #[arg(
+        short = 'v',
+        long = "v",
+        default_value_t = 2,
+        value_name = "N",
+        allow_negative_numbers = true
+    )]
     pub(crate) verbosity: i32,
 
     #[arg(long, default_value = "", hide = true)]
@@ -366,9 +401,18 @@ impl EppOptions {
     pub(crate) fn refused(&self) -> Option<String> {
         let retired = &self.retired;
         let metric = [
-            ("total-queued-requests-metric", &retired.total_queued_requests_metric),
-            ("total-running-requests-metric", &retired.total_running_requests_metric),
-            ("kv-cache-usage-percentage-metric", &retired.kv_cache_usage_percentage_metric),
+            (
+                "total-queued-requests-metric",
+                &retired.total_queued_requests_metric,
+            ),
+            (
+                "total-running-requests-metric",
+                &retired.total_running_requests_metric,
+            ),
+            (
+                "kv-cache-usage-percentage-metric",
+                &retired.kv_cache_usage_percentage_metric,
+            ),
             ("lora-info-metric", &retired.lora_info_metric),
             ("cache-info-metric", &retired.cache_info_metric),
         ];

@@ -48,7 +48,14 @@ mod tests {
 
     #[test]
     fn sizes_are_read_or_explained() {
-        for (text, want) in [("", 0), ("0", 0), ("4Mi", 4 << 20), ("16MiB", 16 << 20), ("5k", 5_000), ("7", 7)] {
+        for (text, want) in [
+            ("", 0),
+            ("0", 0),
+            ("4Mi", 4 << 20),
+            ("16MiB", 16 << 20),
+            ("5k", 5_000),
+            ("7", 7),
+        ] {
             assert_eq!(text.parse::<Bytes>(), Ok(Bytes(want)), "{text}");
         }
         for text in ["x", "-1", "4Xi", "99999999999Ti"] {

@@ -12,10 +12,11 @@ use gateway::UpstreamTrust;
 use lifecycle::{ErrorStyle, ReferenceDialect, Settings};
 use payload::Parsers;
 use resources::{ObjectName, Serves, Source};
-use scheduling::Profile;
+use scheduling::BuildOptions;
 use tokio_util::sync::CancellationToken;
 
 use super::options::{EppOptions, ErrorFormat, Names};
+use crate::picking::{PickerFile, Picking};
 
 /// Shortest pause between two readings, as in the reference.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
@@ -47,7 +48,10 @@ fn selector_pool_name(pod: &str) -> String {
     let hashes = [parts.next(), parts.next()];
     let is_hash = |part: &Option<&str>| {
         part.is_some_and(|part| {
-            !part.is_empty() && part.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9'))
+            !part.is_empty()
+                && part
+                    .bytes()
+                    .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9'))
         })
     };
     match parts.next() {
@@ -140,16 +144,33 @@ pub(super) fn scrape(options: &EppOptions) -> ScrapeOptions {
 
 /// Whom to trust behind `https` endpoints.
 pub(super) fn trust(options: &EppOptions) -> UpstreamTrust {
-    if options.scraping.model_server_metrics_https_insecure_skip_verify {
+    if options
+        .scraping
+        .model_server_metrics_https_insecure_skip_verify
+    {
         UpstreamTrust::Anyone
     } else {
         UpstreamTrust::System
     }
 }
 
-/// How endpoints are picked.
-pub(super) fn profile(_options: &EppOptions) -> Result<fn() -> Profile, Box<dyn Error>> {
-    Ok(Profile::default_profile)
+/// How endpoints are picked, and the file that says so if there is one.
+pub(super) fn picking(
+    options: &EppOptions,
+) -> Result<(Picking, Option<PickerFile>), Box<dyn Error>> {
+    let picking = &options.picking;
+    let build = BuildOptions {
+        allow_experimental: picking.allow_experimental_plugins,
+        ..BuildOptions::default()
+    };
+    match (&picking.config_file, &picking.config_text) {
+        (Some(path), _) => {
+            let file = PickerFile::open(path, build)?;
+            Ok((file.read()?, Some(file)))
+        }
+        (None, Some(text)) => Ok((Picking::read("--config-text", text, build)?, None)),
+        (None, None) => Ok((Picking::Standard, None)),
+    }
 }
 
 /// The TLS flags of a gRPC port.

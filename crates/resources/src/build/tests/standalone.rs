@@ -175,7 +175,13 @@ fn a_picker_serves_the_pool_it_names_and_none_but_the_only_one_without_a_name() 
     assert_eq!(build(&["a"], None), (1, String::new()));
     let (listeners, problem) = build(&["a", "b"], None);
     assert_eq!(listeners, 0);
-    assert!(problem.contains("default/a, default/b; name one by --pool-name"), "{problem}");
+    assert!(
+        problem.contains("default/a, default/b; name one by --pool-name"),
+        "{problem}"
+    );
     let (_, problem) = build(&["a"], Some("c"));
-    assert!(problem.contains("there is no InferencePool default/c"), "{problem}");
+    assert!(
+        problem.contains("there is no InferencePool default/c"),
+        "{problem}"
+    );
 }
