@@ -8,7 +8,7 @@
 
 mod saturation;
 
-pub use saturation::{Detector, Thresholds};
+pub use saturation::{Detector, Limits, Thresholds};
 
 use std::sync::Arc;
 

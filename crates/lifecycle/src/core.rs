@@ -10,7 +10,7 @@ use flow::Detector;
 use payload::Parsers;
 use resources::{ObjectName, Pool, Snapshot};
 use routing::Table;
-use scheduling::{PrefixIndex, Profile, Scratch};
+use scheduling::{PrefixIndex, Scheduler, Scratch};
 use signals::{EndpointSet, Time};
 
 use crate::budget::Budget;
@@ -89,10 +89,11 @@ pub struct PoolState {
     pub endpoints: Arc<dyn EndpointSource>,
     /// Where prompt prefixes were sent.
     pub index: Arc<PrefixIndex>,
-    /// How endpoints are picked.
-    pub profile: Arc<Profile>,
+    /// How endpoints are picked. Swapped when its configuration changes; requests under way keep
+    /// the one they began with.
+    pub scheduler: ArcSwap<Scheduler>,
     /// When the pool counts as full.
-    pub detector: Detector,
+    pub detector: ArcSwap<Detector>,
 }
 
 /// Running state of one plain Service.

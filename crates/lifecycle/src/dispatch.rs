@@ -15,8 +15,10 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use payload::{Body, Rename};
 use resources::{AppProtocol, BackendTarget, Retry, Timeouts};
+use scheduling::{Flight, HeaderChange, HeaderChanges, Scheduler};
 use signals::{Endpoint, Reservation, Time};
 
+use smallvec::SmallVec;
 use targets::Targets;
 
 use crate::budget::Claim;
@@ -56,6 +58,15 @@ pub(crate) struct Pooled {
     /// Blocks of the prompt, a partial last one included.
     pub(crate) total_blocks: u32,
     pub(crate) reservation: Option<Reservation>,
+    /// What the scheduler that chose keeps until the request has ended.
+    pub(crate) scheduler: Arc<Scheduler>,
+    pub(crate) flight: Flight,
+    /// Changes of the request's headers that the scheduler asked for.
+    pub(crate) headers: HeaderChanges,
+    /// Bookings on the endpoints that work on the prompt before the answer begins.
+    pub(crate) helpers: SmallVec<[Reservation; 1]>,
+    /// Another endpoint computes the prompt.
+    pub(crate) prefilled_elsewhere: bool,
 }
 
 /// The body to send.
@@ -291,6 +302,12 @@ impl Dispatch {
         self.pooled.is_some() && !matches!(self.body, Outgoing::Streamed)
     }
 
+    /// Changes of the request's headers that the scheduler asked for. [`Dispatch::headers`] has them already.
+    #[must_use]
+    pub fn header_changes(&self) -> &[HeaderChange] {
+        self.pooled.as_ref().map_or(&[], |pooled| &pooled.headers)
+    }
+
     fn timeouts(&self) -> Timeouts {
         self.choice
             .rule()
@@ -461,6 +478,19 @@ impl Dispatch {
             pooled: self.pooled,
             rename: self.rename,
             origin: self.origin,
+        }
+    }
+}
+
+impl Observed {
+    /// Changes of the answer's headers that the scheduler asks for.
+    pub(crate) fn answer_headers(&self) -> HeaderChanges {
+        match (&self.pooled, &self.endpoint) {
+            (Some(pooled), Some(served)) => {
+                let now = self.exchange.core.now();
+                pooled.scheduler.answer_headers(&pooled.flight, served, now)
+            }
+            _ => HeaderChanges::new(),
         }
     }
 }

@@ -56,6 +56,8 @@ pub enum Reason {
     Shed,
     /// Filters of the scheduling profile left no endpoint.
     NothingEligible,
+    /// The request prefers not to be served where its prompt is not cached, and it is cached nowhere.
+    NotCached,
     /// Every endpoint that was tried refused the connection or failed before its first byte.
     UpstreamUnreachable,
     /// The model server failed in the middle of its answer.
@@ -91,13 +93,14 @@ pub struct Row {
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Reason; 21] = [
+    pub const ALL: [Reason; 22] = [
         Reason::InvalidBody,
         Reason::MissingModel,
         Reason::UnknownHost,
         Reason::NoRoute,
         Reason::ModelNotFound,
         Reason::BodyTimeout,
+        Reason::NotCached,
         Reason::BodyTooLarge,
         Reason::UnsupportedEncoding,
         Reason::Shed,
@@ -175,6 +178,11 @@ impl Reason {
                 "no_eligible_endpoint",
                 "rejected-saturated",
                 "the filters of the scheduling profile left no endpoint",
+            ),
+            Self::NotCached => client(
+                412,
+                "not_cached",
+                "the request says `Prefer: if-available`, and the endpoint chosen holds no part of its prompt",
             ),
             Self::TooManyRequests => retryable(
                 429,

@@ -9,7 +9,9 @@ use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE
 use http::{HeaderMap, HeaderName, HeaderValue};
 use payload::{GrpcTap, JsonResponse, Progress, StreamReader, StreamTap, Usage};
 use resources::Filter;
+use scheduling::{HeaderChange, HeaderChanges, Report, TokenUsage};
 use signals::Reservation;
+use smallvec::SmallVec;
 
 use std::time::Duration;
 
@@ -31,6 +33,8 @@ pub struct Observing {
     reader: Answer,
     /// Whether no byte of the body has come yet.
     untouched: bool,
+    /// Changes of the answer's headers that the scheduler asked for.
+    changes: HeaderChanges,
 }
 
 /// How the answer's body is looked into.
@@ -79,22 +83,20 @@ impl Observing {
             exchange.served = Some(endpoint.name().clone());
         }
         let reader = reader_for(&observed, &response.headers);
+        let changes = observed.answer_headers();
         if !observed.exchange.door.proxied {
             prepare_head(&observed, &reader, &mut response.headers);
+            scheduling::apply(&changes, &mut response.headers);
         }
         let streamed = matches!(reader, Answer::Events(_) | Answer::Tap(_) | Answer::Grpc(_));
-        if !streamed
-            && let Some(reservation) = observed
-                .pooled
-                .as_mut()
-                .and_then(|pooled| pooled.reservation.as_mut())
-        {
-            reservation.prefill_done();
+        if !streamed && let Some(pooled) = &mut observed.pooled {
+            pooled.prefill_done();
         }
         Self {
             observed,
             reader,
             untouched: true,
+            changes,
         }
     }
 
@@ -118,7 +120,33 @@ impl Observing {
             observed,
             reader,
             untouched: true,
+            changes: HeaderChanges::new(),
         }
+    }
+
+    /// Changes of the answer's headers that the scheduler asked for. A gateway's answer has them already; another proxy
+    /// has to be told.
+    #[must_use]
+    pub fn header_changes(&self) -> &[HeaderChange] {
+        &self.changes
+    }
+
+    /// What the scheduler has to tell the proxy about the request, by the token counts seen so far.
+    #[must_use]
+    pub fn reports(&self) -> SmallVec<[Report; 1]> {
+        let Some(pooled) = &self.observed.pooled else {
+            return SmallVec::new();
+        };
+        let usage = self.usage().unwrap_or_default();
+        pooled.scheduler.reports(&TokenUsage {
+            prompt_tokens: usage.prompt_tokens,
+            completion_tokens: usage.output_tokens,
+            total_tokens: usage
+                .prompt_tokens
+                .zip(usage.output_tokens)
+                .map(|(a, b)| a + b),
+            cached_tokens: usage.cached_tokens,
+        })
     }
 
     /// Whether the answer is read as one document, or as frames of a protocol whose readers wait for its end.
@@ -163,13 +191,8 @@ impl Observing {
 
     /// The body is not shown, and its first token is taken to have come: the prefill part of the load is given back.
     pub fn assume_first_token(&mut self) {
-        if let Some(reservation) = self
-            .observed
-            .pooled
-            .as_mut()
-            .and_then(|pooled| pooled.reservation.as_mut())
-        {
-            reservation.prefill_done();
+        if let Some(pooled) = &mut self.observed.pooled {
+            pooled.prefill_done();
         }
     }
 
@@ -216,13 +239,8 @@ impl Observing {
         let exchange = &mut self.observed.exchange;
         let now = exchange.core.now();
         exchange.ttft = Some(now.saturating_since(exchange.arrived));
-        if let Some(reservation) = self
-            .observed
-            .pooled
-            .as_mut()
-            .and_then(|pooled| pooled.reservation.as_mut())
-        {
-            reservation.first_token(now);
+        if let Some(pooled) = &mut self.observed.pooled {
+            pooled.first_token(now);
         }
     }
 
@@ -336,6 +354,11 @@ impl Observing {
 
     /// Corrects the prefix index by what the model server says it really had in its cache.
     fn learn(&mut self, usage: Option<Usage>) {
+        let now = self.observed.exchange.core.now();
+        if let Some(pooled) = &mut self.observed.pooled {
+            let output_tokens = usage.and_then(|usage| usage.output_tokens);
+            pooled.flight.completed(output_tokens, now);
+        }
         let Some(usage) = usage else { return };
         if let (Some(pooled), Some(endpoint)) = (&self.observed.pooled, &self.observed.endpoint) {
             pooled.learn(endpoint, &usage);

@@ -19,9 +19,11 @@ mod log;
 mod read;
 mod source;
 mod status;
+mod text;
 mod watching;
 
 pub use error::SourceError;
 pub use read::{MAX_FILE_BYTES, MAX_FILES, MAX_TOTAL_BYTES, read};
 pub use source::FileSource;
 pub use status::{State, Status};
+pub use text::TextFile;

@@ -1,6 +1,7 @@
 //! `plimsoll check`: validates manifests offline, and follows one request through the routes.
 
 use std::error::Error;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -8,11 +9,23 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request};
 use lifecycle::{Core, Door, Explanation, Settings, Silent, View};
 use resources::{Options, Severity, Snapshot};
+use scheduling::{BuildOptions, Registry, Scheduler};
 
 use crate::cli::CheckOptions;
 use crate::clock::MonotonicClock;
 
 pub(crate) fn run(options: &CheckOptions) -> Result<ExitCode, Box<dyn Error>> {
+    if options.print_schema {
+        println!("{:#}", Registry::standard().schema());
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(path) = &options.picker_config {
+        let code = picker(path, options.allow_experimental_plugins)?;
+        let more = !options.files.is_empty() || !options.endpoints.is_empty();
+        if code != ExitCode::SUCCESS || !more {
+            return Ok(code);
+        }
+    }
     let sources = manifests::read(&options.files)?;
     let build = Options {
         default_listen_port: 8080,
@@ -47,6 +60,33 @@ pub(crate) fn run(options: &CheckOptions) -> Result<ExitCode, Box<dyn Error>> {
         }
         Some(request) => follow(options, request, snapshot),
     }
+}
+
+/// Prints what a picker configuration comes to, after what is wrong or odd about it.
+fn picker(path: &Path, allow_experimental: bool) -> Result<ExitCode, Box<dyn Error>> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let options = BuildOptions {
+        allow_experimental,
+        ..BuildOptions::default()
+    };
+    let origin = path.display().to_string();
+    let registry = Registry::standard();
+    let (scheduler, problems) = Scheduler::read(&origin, &text, &registry, options, None);
+    for problem in &problems {
+        eprintln!("{}: {problem}", problem.severity);
+    }
+    let Some(scheduler) = scheduler else {
+        return Ok(ExitCode::FAILURE);
+    };
+    let effective = scheduler.effective();
+    let added: Vec<&str> = effective.added().collect();
+    println!("# {origin} with all defaults filled in.");
+    println!("# Added: {}", added.join(", "));
+    if let Some(config) = effective.config() {
+        print!("{}", config.to_yaml());
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn follow(

@@ -127,6 +127,15 @@ pub(crate) struct UpOptions {
     #[arg(long, value_enum, default_value = "default")]
     pub(crate) profile: ProfileName,
 
+    /// An EndpointPickerConfig in the format of llm-d or the Inference Extension, watched for changes. Given one, it
+    /// rules; --profile does not count.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) picker_config: Option<PathBuf>,
+
+    /// Load plugins whose stability is alpha.
+    #[arg(long, requires = "picker_config")]
+    pub(crate) allow_experimental_plugins: bool,
+
     /// Pause between two readings of a model server's metrics, in milliseconds.
     #[arg(long, default_value_t = 200, value_name = "MS", value_parser = clap::value_parser!(u64).range(10..=60_000))]
     pub(crate) metrics_interval: u64,
@@ -211,13 +220,25 @@ pub(crate) struct CheckOptions {
         short = 'f',
         long = "file",
         value_name = "PATH",
-        required_unless_present = "endpoints"
+        required_unless_present_any = ["endpoints", "picker_config", "print_schema"]
     )]
     pub(crate) files: Vec<PathBuf>,
 
     /// A model server, as for `plimsoll up`. Repeatable.
     #[arg(long = "endpoint", value_name = "URL", value_parser = parse_endpoint)]
     pub(crate) endpoints: Vec<EndpointSpec>,
+
+    /// An EndpointPickerConfig: prints what it comes to with all defaults filled in.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) picker_config: Option<PathBuf>,
+
+    /// Allow plugins whose stability is alpha.
+    #[arg(long, requires = "picker_config")]
+    pub(crate) allow_experimental_plugins: bool,
+
+    /// Print the JSON schema of EndpointPickerConfig, with the parameters of every plugin type.
+    #[arg(long, exclusive = true)]
+    pub(crate) print_schema: bool,
 
     /// A request to follow through the routes, e.g. 'POST /v1/chat/completions'.
     #[arg(long, value_name = "METHOD PATH")]

@@ -17,13 +17,13 @@ use lab::load::{Pace, Plan as LoadPlan};
 use lab::mix::{Class, Mix};
 use lab::report::Report;
 use resources::Options;
-use scheduling::Profile;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Admin};
 use crate::cli::DemoOptions;
 use crate::house::{House, Plan};
+use crate::picking::Picking;
 use crate::up::{drain, terminated};
 use fleet::Fleet;
 
@@ -41,7 +41,7 @@ pub(crate) async fn run(options: DemoOptions) -> Result<ExitCode, Box<dyn Error>
         .await
         .map_err(|error| format!("cannot listen on {admin_port}: {error}; choose another port with --admin-port, or 0 for a free one"))?;
     let admin_address = admin_listener.local_addr()?;
-    let (house, gateway) = open(&fleet, port, Profile::default_profile).await?;
+    let (house, gateway) = open(&fleet, port, Picking::Standard).await?;
     let state = Arc::new(Admin {
         core: house.core.clone(),
         metrics: house.metrics.clone(),
@@ -69,7 +69,7 @@ pub(crate) async fn run(options: DemoOptions) -> Result<ExitCode, Box<dyn Error>
 async fn open(
     fleet: &Fleet,
     listen: SocketAddr,
-    profile: fn() -> Profile,
+    picking: Picking,
 ) -> Result<(House, SocketAddr), Box<dyn Error>> {
     let options = Options {
         default_listen_port: listen.port(),
@@ -94,7 +94,7 @@ async fn open(
             models_period: Some(Duration::from_secs(1)),
             ..collect::ScrapeOptions::default()
         },
-        profile,
+        picking,
         seed: SEED,
         access_log: false,
         names: Vec::new(),
@@ -131,8 +131,7 @@ async fn compare(
     println!("sending the same requests through round robin, to a fresh fleet ...\n");
     let other_fleet = Fleet::start(stop).await?;
     let free = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-    let (_baseline, baseline_gateway) =
-        open(&other_fleet, free, Profile::round_robin_profile).await?;
+    let (_baseline, baseline_gateway) = open(&other_fleet, free, Picking::RoundRobin).await?;
     let theirs = drive(baseline_gateway, options.requests).await?;
 
     println!("{}", table::placement(fleet, &ours, &reasons));

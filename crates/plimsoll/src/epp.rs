@@ -49,12 +49,17 @@ pub(crate) async fn run(options: EppOptions) -> Result<ExitCode, Box<dyn Error>>
         let (rejected, status) = (rejected.clone(), source.status());
         Arc::new(move || rejected.load(Ordering::Relaxed) + status.refused())
     };
+    let (picking, picker) = setup::picking(&options)?;
+    let mut settings = setup::settings(&options);
+    if let Some(parsers) = picking.parsers() {
+        settings.parsers = Some(parsers);
+    }
     let mut house = House::build(Plan {
-        settings: setup::settings(&options),
+        settings,
         gateway: None,
         trust: setup::trust(&options),
         scrape: setup::scrape(&options),
-        profile: setup::profile(&options)?,
+        picking,
         seed: u64::from(std::process::id()),
         access_log: options.logging.access_log,
         names: setup::names(&options),
@@ -74,7 +79,7 @@ pub(crate) async fn run(options: EppOptions) -> Result<ExitCode, Box<dyn Error>>
     let rejected = rejected.clone();
     tokio::select! {
         () = terminated() => {}
-        () = follow(&mut house, snapshots, &rejected) => {}
+        () = follow(&mut house, snapshots, picker, &rejected) => {}
     }
     drain(&state, options.ports.drain_timeout.0).await;
     let left = ports.processor.shutdown(Duration::from_secs(1)).await;

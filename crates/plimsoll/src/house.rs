@@ -1,19 +1,21 @@
 //! Wiring: turns a configuration snapshot into running pools, and keeps them over configuration changes.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
+use arc_swap::ArcSwap;
 use collect::{Membership, MembershipOptions, ScrapeOptions, Scraper, SystemResolver, Target};
 use gateway::{ApplyError, Bound, Gateway};
 use lifecycle::{Core, EndpointSource, PoolState, ServiceKey, ServiceState, Settings, View};
 use observe::{Compat, ConfigGauges, Gauges, Metrics, NameSet};
 use resources::{BackendTarget, EndpointSpec, Filter, ObjectName, Scheme, Snapshot};
-use scheduling::{PrefixIndex, Profile};
+use scheduling::PrefixIndex;
 use signals::{Endpoint, EndpointSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::access_log::{AccessLog, Everyone};
 use crate::clock::MonotonicClock;
+use crate::picking::Picking;
 
 /// How the house is set up, besides its configuration snapshot.
 pub(crate) struct Plan {
@@ -23,7 +25,7 @@ pub(crate) struct Plan {
     /// Whom to trust behind `https` endpoints.
     pub(crate) trust: gateway::UpstreamTrust,
     pub(crate) scrape: ScrapeOptions,
-    pub(crate) profile: fn() -> Profile,
+    pub(crate) picking: Picking,
     /// Seed of all random draws; fixed in demos, so that they can be repeated.
     pub(crate) seed: u64,
     /// Log one line per request.
@@ -41,7 +43,7 @@ pub(crate) struct House {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) compat: Vec<Arc<Compat>>,
     scraper: Arc<Scraper>,
-    profile: fn() -> Profile,
+    picking: Picking,
     seed: u64,
     pools: HashMap<ObjectName, Running<PoolState>>,
     services: HashMap<ServiceKey, Running<ServiceState>>,
@@ -73,6 +75,7 @@ impl EndpointSource for Members {
 /// Forgets what was known about endpoints that are gone.
 struct Forget {
     index: Arc<PrefixIndex>,
+    state: OnceLock<Weak<PoolState>>,
     metrics: Arc<Metrics>,
     pool: Arc<str>,
 }
@@ -85,6 +88,9 @@ impl collect::Observer for Forget {
     fn removed(&self, endpoint: &Arc<Endpoint>) {
         tracing::info!(pool = %self.pool, endpoint = %endpoint.name(), "endpoint removed");
         self.index.remove_endpoint(endpoint.id());
+        if let Some(state) = self.state.get().and_then(Weak::upgrade) {
+            state.scheduler.load().forget(endpoint);
+        }
         self.metrics.forget_endpoint(&self.pool, endpoint.name());
     }
 }
@@ -161,7 +167,7 @@ impl House {
             metrics,
             compat,
             scraper,
-            profile: plan.profile,
+            picking: plan.picking,
             seed: plan.seed,
             pools: HashMap::new(),
             services: HashMap::new(),
@@ -224,23 +230,36 @@ impl House {
         Ok(bound)
     }
 
+    /// Picks endpoints in another way from now on. Requests under way finish in the way they began.
+    pub(crate) fn pick(&mut self, picking: Picking) {
+        for running in self.pools.values() {
+            let state = &running.state;
+            let previous = state.scheduler.load_full();
+            let scheduler = picking.scheduler(self.seed, Some(&previous));
+            state.scheduler.store(Arc::new(scheduler));
+            state.detector.store(Arc::new(picking.detector()));
+        }
+        self.picking = picking;
+    }
+
     fn open_pool(&self, name: &ObjectName) -> Running<PoolState> {
         let index = Arc::new(PrefixIndex::new(self.seed));
-        let forget = Forget {
+        let forget = Arc::new(Forget {
             index: index.clone(),
+            state: OnceLock::new(),
             metrics: self.metrics.clone(),
             pool: name.to_string().into(),
-        };
-        let observers: Vec<Arc<dyn collect::Observer>> =
-            vec![self.scraper.clone(), Arc::new(forget)];
+        });
+        let observers: Vec<Arc<dyn collect::Observer>> = vec![self.scraper.clone(), forget.clone()];
         let (membership, stop) = self.follow(observers);
         let state = Arc::new(PoolState {
             endpoints: Arc::new(Members(membership.clone())),
             index,
-            // One per pool: the cost scorer keeps averages of its pool's traffic.
-            profile: Arc::new((self.profile)()),
-            detector: flow::Detector::default(),
+            scheduler: ArcSwap::from_pointee(self.picking.scheduler(self.seed, None)),
+            detector: ArcSwap::from_pointee(self.picking.detector()),
         });
+        // The two know each other; the membership is not told of endpoints before this.
+        let _ = forget.state.set(Arc::downgrade(&state));
         Running {
             state,
             membership,

@@ -12,6 +12,7 @@ mod epp;
 mod goflags;
 mod house;
 mod limits;
+mod picking;
 mod sim;
 mod up;
 mod workers;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use gateway::Bound;
 use manifests::FileSource;
 use resources::{Options, Snapshot};
-use scheduling::Profile;
+use scheduling::BuildOptions;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::{self, Admin};
 use crate::cli::{ProfileName, UpOptions};
 use crate::house::{House, Plan};
+use crate::picking::{PickerFile, Picking};
 
 pub(crate) async fn run(options: UpOptions) -> Result<ExitCode, Box<dyn Error>> {
     if options.endpoints.is_empty() && options.files.is_empty() {
@@ -33,16 +34,27 @@ pub(crate) async fn run(options: UpOptions) -> Result<ExitCode, Box<dyn Error>> 
         let (rejected, status) = (rejected.clone(), source.status());
         Arc::new(move || rejected.load(Ordering::Relaxed) + status.refused())
     };
-    let profile = match options.profile {
-        ProfileName::Default => Profile::default_profile as fn() -> Profile,
-        ProfileName::RoundRobin => Profile::round_robin_profile,
+    let build = BuildOptions {
+        allow_experimental: options.allow_experimental_plugins,
+        ..BuildOptions::default()
     };
+    let picker = match &options.picker_config {
+        Some(path) => Some(PickerFile::open(path, build)?),
+        None => None,
+    };
+    let picking = match (&picker, options.profile) {
+        (Some(file), _) => file.read()?,
+        (None, ProfileName::Default) => Picking::Standard,
+        (None, ProfileName::RoundRobin) => Picking::RoundRobin,
+    };
+    let mut settings = options.settings();
+    settings.parsers = picking.parsers();
     let plan = Plan {
-        settings: options.settings(),
+        settings,
         gateway: Some(options.gateway()),
         trust: options.trust(),
         scrape: options.scrape(),
-        profile,
+        picking,
         seed: u64::from(std::process::id()),
         access_log: options.access_log,
         names: Vec::new(),
@@ -67,7 +79,7 @@ pub(crate) async fn run(options: UpOptions) -> Result<ExitCode, Box<dyn Error>> 
     let admin = tokio::spawn(admin::serve(admin_port, state, stop.clone()));
     tokio::select! {
         () = terminated() => {}
-        () = follow(&mut house, snapshots, &rejected) => {}
+        () = follow(&mut house, snapshots, picker, &rejected) => {}
     }
     drain(&house, Duration::from_secs(options.drain_timeout)).await;
     stop.cancel();
@@ -79,21 +91,48 @@ pub(crate) async fn run(options: UpOptions) -> Result<ExitCode, Box<dyn Error>> 
 pub(crate) async fn follow(
     house: &mut House,
     mut snapshots: watch::Receiver<Arc<Snapshot>>,
+    mut picker: Option<PickerFile>,
     rejected: &AtomicU64,
 ) {
-    while snapshots.changed().await.is_ok() {
-        let snapshot = snapshots.borrow_and_update().clone();
-        let generation = snapshot.generation;
-        match house.apply(snapshot).await {
-            Ok(_) => tracing::info!(generation, "configuration in force"),
-            Err(error) => {
-                rejected.fetch_add(1, Ordering::Relaxed);
-                tracing::error!(generation, %error, "configuration refused; the last good one stays");
+    loop {
+        tokio::select! {
+            snapshot = next(&mut snapshots) => {
+                let generation = snapshot.generation;
+                match house.apply(snapshot).await {
+                    Ok(_) => tracing::info!(generation, "configuration in force"),
+                    Err(error) => {
+                        rejected.fetch_add(1, Ordering::Relaxed);
+                        tracing::error!(generation, %error, "configuration refused; the last good one stays");
+                    }
+                }
+            }
+            (number, picking) = changed(&mut picker) => match picking {
+                Ok(picking) => {
+                    house.pick(picking);
+                    tracing::info!(number, "picker configuration in force");
+                }
+                Err(error) => {
+                    rejected.fetch_add(1, Ordering::Relaxed);
+                    tracing::error!(number, "picker configuration refused; the last good one stays: {error}");
+                }
             }
         }
     }
-    // Without a source of changes the configuration simply stays.
-    std::future::pending::<()>().await;
+}
+
+/// The next configuration. Without a source of changes the configuration simply stays.
+async fn next(snapshots: &mut watch::Receiver<Arc<Snapshot>>) -> Arc<Snapshot> {
+    if snapshots.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+    snapshots.borrow_and_update().clone()
+}
+
+async fn changed(picker: &mut Option<PickerFile>) -> (u64, Result<Picking, String>) {
+    match picker {
+        Some(file) => file.changed().await,
+        None => std::future::pending().await,
+    }
 }
 
 fn announce(snapshot: &Snapshot, bound: &[Bound], admin: std::net::SocketAddr) {

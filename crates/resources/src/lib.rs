@@ -23,6 +23,7 @@ mod hostname;
 mod limits;
 mod name;
 mod objects;
+mod picker;
 mod pool;
 mod problem;
 mod report;
@@ -40,6 +41,11 @@ pub use endpoint::{EndpointFlagError, EndpointSpec, Scheme};
 pub use filter::{Cors, CorsOrigin, Filter, HeaderChange, Mirror, PathChange, Redirect, Rewrite};
 pub use hostname::{Hostname, HostnameError};
 pub use name::ObjectName;
+pub use picker::{
+    Band, BandLimits, DataLayerConfig, Dialect, EndpointPickerConfig, FlowControl, FlowLimits,
+    Gates, GoDuration, ParameterSchemas, PluginConfig, PluginRef, ProfileConfig, ProfilePlugin,
+    Quantity, QuantityError, RequestHandlerConfig, SourceConfig, parse_go_duration,
+};
 pub use pool::{ModelRewrites, Pool, RewriteRule, RewriteTarget, Rewritten};
 pub use problem::{Problem, Severity};
 pub use route::{

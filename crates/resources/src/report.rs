@@ -20,6 +20,18 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// Of an object that nobody wrote.
+    pub(crate) fn nowhere() -> Self {
+        Self {
+            source: "(built in)".into(),
+            object: None,
+            node: Arc::new(Node {
+                line: 0,
+                value: crate::tree::Value::Null,
+            }),
+        }
+    }
+
     /// `file:line` of the object, for a message about another one.
     pub(crate) fn start(&self) -> String {
         match self.node.line {

@@ -1,5 +1,6 @@
 //! What a scheduling run returns.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use signals::{Endpoint, Load};
@@ -13,6 +14,9 @@ pub const MAX_FALLBACKS: usize = 8;
 pub struct Choice {
     /// The endpoint.
     pub endpoint: Arc<Endpoint>,
+    /// Where to send the request: the endpoint's address, unless the profile handler has all
+    /// requests go to one port of a pod.
+    pub address: SocketAddr,
     /// Its weighted sum of scores.
     pub total: f32,
     /// Leading blocks of the prompt that it is believed to hold.
@@ -57,9 +61,11 @@ pub struct Funnel {
     pub after_filter: SmallVec<[u32; 4]>,
 }
 
-/// The outcome of a scheduling run.
+/// The outcome of a profile, and with [`Decision::others`] of a scheduling run.
 #[derive(Clone, Debug)]
 pub struct Decision {
+    /// Name of the profile.
+    pub profile: Arc<str>,
     /// Best first, at most [`MAX_FALLBACKS`]; never empty.
     pub ranked: Vec<Choice>,
     /// The same endpoints with what was known about them, in the same order.
@@ -70,6 +76,21 @@ pub struct Decision {
     pub filter_names: Arc<[Arc<str>]>,
     /// How many endpoints were left at each stage.
     pub funnel: Funnel,
+    /// How many of `ranked` the picker was asked for. A proxy is told of these; the others are
+    /// fallbacks for those who can use them.
+    pub named: usize,
+    /// Sums of all endpoints that the profile rated, if the query wants them.
+    pub scores: Vec<(SocketAddr, f32)>,
+    /// Outcomes of the other profiles that chose something, such as `prefill`.
+    pub others: Vec<Decision>,
+}
+
+impl Decision {
+    /// The endpoints that a proxy is told of.
+    #[must_use]
+    pub fn targets(&self) -> &[Choice] {
+        &self.ranked[..self.named.min(self.ranked.len())]
+    }
 }
 
 /// Why no endpoint could be chosen.
@@ -83,8 +104,30 @@ pub enum ScheduleError {
         /// Endpoints in the pool before the subset was applied.
         considered: u32,
     },
+    /// Screening left nothing.
+    #[error("screening left none of {before} endpoints")]
+    ScreenedOut {
+        /// How many there were.
+        before: u32,
+    },
+    /// An admitter refused the request.
+    #[error("{admitter} does not admit the request: {reason}")]
+    Denied {
+        /// Name of the admitter.
+        admitter: Arc<str>,
+        /// Why.
+        reason: String,
+    },
+    /// The profile handler could not make an outcome of what the profiles chose.
+    #[error("{0}")]
+    Unfinished(String),
+    /// The request wants to be served only where its prompt is cached, and it is not.
+    #[error(
+        "no endpoint holds a part of the prompt, and the request prefers not to be served then"
+    )]
+    NotCached,
     /// A filter left nothing.
-    #[error("filter {filter} left none of {before} endpoints")]
+    #[error("no endpoints available for the given request: filter {filter} left none of {before}")]
     FilteredOut {
         /// Name of the filter.
         filter: Arc<str>,

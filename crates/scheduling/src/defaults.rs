@@ -1,10 +1,12 @@
 //! The profiles that need no configuration.
 
+use std::sync::Arc;
+
 use crate::filters::Health;
 use crate::pickers::RoundRobin;
 use crate::profile::{Named, Weighted};
 use crate::scorers::{
-    GaugeParameters, KvCacheUtilization, LoraAffinity, MinCost, PrefixCache, Queue, Reading,
+    GaugeParameters, KvCacheUtilization, LoraAffinity, MinCost, PrefixMatch, Queue, Reading,
 };
 use crate::{Profile, Scorer};
 
@@ -12,15 +14,15 @@ fn weighted(name: &str, weight: f32, plugin: impl Scorer + 'static) -> Weighted 
     Weighted {
         name: name.into(),
         weight,
-        plugin: Box::new(plugin),
+        plugin: Arc::new(plugin),
     }
 }
 
 fn healthy() -> Profile {
-    let mut profile = Profile::empty();
+    let mut profile = Profile::empty("default");
     profile.filters.push(Named {
         name: "health-filter".into(),
-        plugin: Box::new(Health),
+        plugin: Arc::new(Health {}),
     });
     profile
 }
@@ -40,8 +42,8 @@ pub(crate) fn default_profile() -> Profile {
             0.5,
             KvCacheUtilization(gauges),
         ),
-        weighted("prefix-cache-scorer", 0.5, PrefixCache::default()),
-        weighted("lora-affinity-scorer", 0.5, LoraAffinity),
+        weighted("prefix-cache-scorer", 0.5, PrefixMatch::default()),
+        weighted("lora-affinity-scorer", 0.5, LoraAffinity {}),
     ];
     profile.seal();
     profile
@@ -49,7 +51,7 @@ pub(crate) fn default_profile() -> Profile {
 
 pub(crate) fn round_robin_profile() -> Profile {
     let mut profile = healthy();
-    profile.picker = Box::new(RoundRobin::default());
+    profile.picker = Arc::new(RoundRobin::default());
     profile.seal();
     profile
 }

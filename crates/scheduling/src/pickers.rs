@@ -8,33 +8,49 @@ mod weighted_random;
 pub(crate) use max_score::MaxScore;
 pub(crate) use round_robin::RoundRobin;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use crate::{Factory, MAX_FALLBACKS};
+use crate::{Kind, MAX_FALLBACKS};
 
-pub(crate) const FACTORIES: &[Factory] = &[
-    max_score::FACTORY,
-    random::FACTORY,
-    round_robin::FACTORY,
-    weighted_random::FACTORY,
+pub(crate) const KINDS: &[Kind] = &[
+    max_score::KIND,
+    random::KIND,
+    round_robin::KIND,
+    weighted_random::KIND,
 ];
 
+/// Most endpoints that a picker can be asked for.
+const MOST: usize = 64;
+
 /// The parameter all pickers take.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
 pub(crate) struct HowMany {
-    /// How many endpoints to return: the choice and its fallbacks. Absent: [`MAX_FALLBACKS`];
-    /// below 1 counts as 1. (Upstream returns one when absent, and so has no fallback.)
+    /// How many endpoints to name to a proxy: the choice and its fallbacks, up to 64. 1 when left
+    /// out; below 1 counts as 1. The gateway has its fallbacks in any case.
     max_num_of_endpoints: Option<i64>,
 }
 
 impl HowMany {
-    fn limit(self) -> usize {
+    /// One, unless a number is given.
+    fn or_one(self) -> Self {
+        Self {
+            max_num_of_endpoints: Some(self.max_num_of_endpoints.unwrap_or(1)),
+        }
+    }
+
+    /// How many a proxy is told of; all fallbacks when nobody asked.
+    fn named(self) -> usize {
         match self.max_num_of_endpoints {
             None => MAX_FALLBACKS,
-            Some(number) => usize::try_from(number).unwrap_or(1).clamp(1, MAX_FALLBACKS),
+            Some(number) => usize::try_from(number).unwrap_or(1).clamp(1, MOST),
         }
+    }
+
+    fn limit(self) -> usize {
+        self.named().max(MAX_FALLBACKS)
     }
 
     /// Appends to `order` the places with the greatest keys, greatest first, without sorting or

@@ -1,4 +1,4 @@
-//! The three kinds of scheduling plugin.
+//! The plugins of a profile: filters, scorers, pickers.
 
 use std::fmt;
 use std::ops::BitOr;
@@ -7,9 +7,9 @@ use rand::Rng;
 
 use crate::Field;
 
-/// What a plugin reads; the union over a profile tells which signals must be collected.
+/// What a plugin reads; the union over a scheduler tells which signals must be collected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Reads(u8);
+pub struct Reads(u16);
 
 impl Reads {
     /// Nothing.
@@ -26,6 +26,18 @@ impl Reads {
     pub const LORA: Reads = Reads(16);
     /// Connection health, draining, sleeping.
     pub const HEALTH: Reads = Reads(32);
+    /// Labels of the pod.
+    pub const LABELS: Reads = Reads(64);
+    /// Request headers.
+    pub const HEADERS: Reads = Reads(128);
+    /// Predicted latencies.
+    pub const LATENCY: Reads = Reads(256);
+    /// Scalars of the data layer beside the usual gauges.
+    pub const SCALARS: Reads = Reads(512);
+    /// Images, audio and video of the prompt.
+    pub const MEDIA: Reads = Reads(1024);
+    /// Age of the gauges.
+    pub const AGE: Reads = Reads(2048);
 
     /// Whether all of `other` is in `self`.
     #[must_use]
@@ -70,15 +82,10 @@ pub trait Picker: fmt::Debug + Send + Sync {
     /// Appends to `order` positions in `totals`, best first, each at most once, at most
     /// [`crate::MAX_FALLBACKS`] of them and at least one. `order` comes empty, `totals` does not.
     fn pick(&self, totals: &[f32], rng: &mut dyn Rng, order: &mut Vec<u32>);
-}
 
-/// A plugin of any kind, as a factory builds it.
-#[derive(Debug)]
-pub enum Plugin {
-    /// A filter.
-    Filter(Box<dyn Filter>),
-    /// A scorer.
-    Scorer(Box<dyn Scorer>),
-    /// A picker.
-    Picker(Box<dyn Picker>),
+    /// How many of them the configuration asks to name to a proxy, 1 or more. The others are
+    /// fallbacks for those who can use them.
+    fn named(&self) -> usize {
+        1
+    }
 }

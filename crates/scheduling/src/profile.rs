@@ -1,5 +1,6 @@
 //! Filters, then weighted scorers, then a picker.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rand::Rng;
@@ -13,26 +14,36 @@ use crate::{
     ScheduleError, Scorer, Scratch, defaults,
 };
 
+/// A plugin with the name of its instance.
 #[derive(Debug)]
 pub(crate) struct Named<P: ?Sized> {
     pub(crate) name: Arc<str>,
-    pub(crate) plugin: Box<P>,
+    pub(crate) plugin: Arc<P>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Weighted {
     pub(crate) name: Arc<str>,
     pub(crate) weight: f32,
-    pub(crate) plugin: Box<dyn Scorer>,
+    pub(crate) plugin: Arc<dyn Scorer>,
+}
+
+/// The buffers of a run.
+pub(crate) struct Buffers<'a> {
+    pub(crate) kept: &'a mut Vec<u32>,
+    pub(crate) scores: &'a mut Vec<f32>,
+    pub(crate) totals: &'a mut Vec<f32>,
+    pub(crate) order: &'a mut Vec<u32>,
 }
 
 /// A scheduling profile, ready to run. One per pool: some plugins keep running averages of the
 /// traffic they see.
 #[derive(Debug)]
 pub struct Profile {
+    pub(crate) name: Arc<str>,
     pub(crate) filters: Vec<Named<dyn Filter>>,
     pub(crate) scorers: Vec<Weighted>,
-    pub(crate) picker: Box<dyn Picker>,
+    pub(crate) picker: Arc<dyn Picker>,
     filter_names: Arc<[Arc<str>]>,
     scorer_names: Arc<[Arc<str>]>,
 }
@@ -50,11 +61,12 @@ impl Profile {
         defaults::round_robin_profile()
     }
 
-    pub(crate) fn empty() -> Self {
+    pub(crate) fn empty(name: &str) -> Self {
         Self {
+            name: name.into(),
             filters: Vec::new(),
             scorers: Vec::new(),
-            picker: Box::new(MaxScore::default()),
+            picker: Arc::new(MaxScore::default()),
             filter_names: Arc::new([]),
             scorer_names: Arc::new([]),
         }
@@ -91,7 +103,19 @@ impl Profile {
             .map(|scorer| (&scorer.name, scorer.weight))
     }
 
-    /// Chooses endpoints for a request.
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Names of the filters, in order.
+    #[must_use]
+    pub fn filter_names(&self) -> &[Arc<str>] {
+        &self.filter_names
+    }
+
+    /// Chooses endpoints for a request, with this profile alone.
     ///
     /// # Errors
     /// [`ScheduleError`] when no endpoint is left to choose.
@@ -105,37 +129,49 @@ impl Profile {
         rng: &mut impl Rng,
     ) -> Result<Decision, ScheduleError> {
         scratch.survey(query, endpoints, index, now);
-        let Scratch {
-            states,
+        scratch.findings.reset(0, 0);
+        scratch.confine(query, endpoints)?;
+        let (field, base, buffers) = scratch.split(query, endpoints, now);
+        self.run(&field, base, buffers, rng)
+    }
+
+    /// Chooses among the endpoints of `base`, which is not empty.
+    pub(crate) fn run(
+        &self,
+        field: &Field<'_>,
+        base: &[u32],
+        buffers: Buffers<'_>,
+        rng: &mut dyn Rng,
+    ) -> Result<Decision, ScheduleError> {
+        let Buffers {
             kept,
             scores,
             totals,
             order,
-            ..
-        } = scratch;
-        let field = Field {
-            query,
-            endpoints,
-            states,
-            now,
-        };
-        let funnel = self.narrow(&field, kept, rng)?;
-        self.rate(&field, kept, scores, totals);
+        } = buffers;
+        kept.clear();
+        kept.extend_from_slice(base);
+        let funnel = self.narrow(field, kept, rng)?;
+        self.rate(field, kept, scores, totals);
         order.clear();
         self.picker.pick(totals, rng, order);
         let outcome = Outcome {
-            field: &field,
+            field,
             kept,
             scores,
             totals,
             order,
         };
         Ok(Decision {
+            profile: Arc::clone(&self.name),
             ranked: outcome.ranked(),
             candidates: outcome.candidates(),
             scorer_names: Arc::clone(&self.scorer_names),
             filter_names: Arc::clone(&self.filter_names),
             funnel,
+            named: self.picker.named(),
+            scores: outcome.all_scores(),
+            others: Vec::new(),
         })
     }
 
@@ -145,19 +181,8 @@ impl Profile {
         kept: &mut Vec<u32>,
         rng: &mut dyn Rng,
     ) -> Result<Funnel, ScheduleError> {
-        let considered = count(field.endpoints.len());
-        kept.clear();
-        match field.query.subset {
-            None => kept.extend(0..considered),
-            Some(allowed) => kept.extend((0..considered).filter(|&index| {
-                allowed.contains(&field.endpoints[index as usize].address().ip())
-            })),
-        }
-        if kept.is_empty() {
-            return Err(ScheduleError::NoEndpoints { considered });
-        }
         let mut funnel = Funnel {
-            considered,
+            considered: count(field.endpoints.len()),
             in_subset: count(kept.len()),
             after_filter: SmallVec::new(),
         };
@@ -194,7 +219,7 @@ pub(crate) fn within_range(score: f32) -> f32 {
     if score > 0.0 { score.min(1.0) } else { 0.0 }
 }
 
-fn count(len: usize) -> u32 {
+pub(crate) fn count(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
 }
 
@@ -220,13 +245,24 @@ impl Outcome<'_> {
         let state = self.field.state(index);
         let query = self.field.query;
         let cached = query.prompt_tokens.saturating_sub(state.uncached_tokens);
+        let endpoint = &self.field.endpoints[index as usize];
         Choice {
-            endpoint: Arc::clone(&self.field.endpoints[index as usize]),
+            endpoint: Arc::clone(endpoint),
+            address: endpoint.address(),
             total: self.totals[place],
             matched_blocks: state.matched_blocks,
             uncached_tokens: state.uncached_tokens,
             load: Load::estimate(state.uncached_tokens, cached, query.max_tokens.unwrap_or(0)),
         }
+    }
+
+    fn all_scores(&self) -> Vec<(SocketAddr, f32)> {
+        if !self.field.query.wants_scores {
+            return Vec::new();
+        }
+        let address = |&index: &u32| self.field.endpoints[index as usize].address();
+        let addresses = self.kept.iter().map(address);
+        addresses.zip(self.totals.iter().copied()).collect()
     }
 
     fn candidates(&self) -> SmallVec<[Candidate; 8]> {

@@ -1,38 +1,71 @@
 //! Scorers, one a file.
 
 mod active_request;
+mod aibrix_prefix;
+mod cache_aware;
+mod consistent_hash;
+mod context_length_aware;
+mod dynamo;
+mod endpoint_attribute;
+mod header_label_affinity;
 mod kv_cache_utilization;
+mod latency;
+mod lmetric;
+mod load_aware;
 mod lora_affinity;
 mod min_cost;
+mod mm_embeddings_cache;
+mod multicluster;
+mod no_hit_lru;
+mod preble;
 mod prefix_cache;
 mod queue;
 mod running_requests;
 mod token_load;
+mod topology_affinity;
 
 pub(crate) use kv_cache_utilization::KvCacheUtilization;
 pub(crate) use lora_affinity::LoraAffinity;
 pub(crate) use min_cost::MinCost;
-pub(crate) use prefix_cache::PrefixCache;
+pub(crate) use prefix_cache::{Match as PrefixMatch, prefix_match};
 pub(crate) use queue::Queue;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use signals::{Gauges, Signals};
 
-use crate::{EndpointState, Factory, Field};
+use crate::{EndpointState, Field, Kind};
 
-pub(crate) const FACTORIES: &[Factory] = &[
-    active_request::FACTORY,
-    kv_cache_utilization::FACTORY,
-    lora_affinity::FACTORY,
-    min_cost::FACTORY,
-    prefix_cache::FACTORY,
-    queue::FACTORY,
-    running_requests::FACTORY,
-    token_load::FACTORY,
+pub(crate) const KINDS: &[&[Kind]] = &[
+    &[
+        active_request::KIND,
+        aibrix_prefix::KIND,
+        cache_aware::KIND,
+        consistent_hash::KIND,
+        dynamo::KIND,
+        context_length_aware::KIND,
+        endpoint_attribute::KIND,
+        header_label_affinity::KIND,
+        kv_cache_utilization::KIND,
+        latency::KIND,
+        lmetric::KIND,
+        load_aware::KIND,
+        preble::KIND,
+        lora_affinity::KIND,
+        min_cost::KIND,
+        mm_embeddings_cache::KIND,
+        no_hit_lru::KIND,
+        queue::KIND,
+        running_requests::KIND,
+        token_load::KIND,
+        topology_affinity::KIND,
+    ],
+    multicluster::KINDS,
+    prefix_cache::KINDS,
 ];
 
 /// Which reading of the gauges a scorer uses. An extension of ours; upstream only knows the first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Reading {
     /// As scraped, however old; zero before the first scrape.
@@ -44,9 +77,10 @@ pub(crate) enum Reading {
 }
 
 /// Parameters of the scorers over scraped gauges.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
 pub(crate) struct GaugeParameters {
+    /// Which reading of the gauges counts.
     pub(crate) gauges: Reading,
 }
 

@@ -6,7 +6,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use signals::{Endpoint, EndpointIdentity, Time};
 
-use crate::{EndpointState, Field, Query};
+use crate::{EndpointState, Field, Findings, Query};
 
 pub(crate) fn rng(seed: u64) -> StdRng {
     StdRng::seed_from_u64(seed)
@@ -36,6 +36,7 @@ pub(crate) struct Ground {
     pub(crate) query: Query<'static>,
     pub(crate) endpoints: Vec<Arc<Endpoint>>,
     pub(crate) states: Vec<EndpointState>,
+    pub(crate) findings: Findings,
     pub(crate) now: Time,
 }
 
@@ -45,6 +46,7 @@ impl Ground {
             query: Query::default(),
             endpoints: endpoints(count as u32),
             states: vec![EndpointState::default(); count],
+            findings: Findings::default(),
             now: Time::from_secs_f64(100.0),
         }
     }
@@ -58,6 +60,7 @@ impl Ground {
             query: &self.query,
             endpoints: &self.endpoints,
             states: &self.states,
+            findings: &self.findings,
             now: self.now,
         }
     }

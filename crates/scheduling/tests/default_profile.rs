@@ -7,23 +7,14 @@ mod fleet;
 use fleet::server::Hardware;
 use fleet::workload::{Chat, Request, mooncake};
 use fleet::{Report, run};
-use scheduling::{PluginSpec, Profile, ProfileSpec, Registry};
+use scheduling::{BuildOptions, Registry, Scheduler};
 
-/// The weights that the reference picker uses when nothing is configured.
-fn reference() -> Profile {
-    let plugin = |kind: &str, weight| PluginSpec {
-        kind: kind.to_owned(),
-        weight: Some(weight),
-        ..PluginSpec::default()
-    };
-    let plugins = vec![
-        plugin("queue-scorer", 2.0),
-        plugin("kv-cache-utilization-scorer", 2.0),
-        plugin("prefix-cache-scorer", 3.0),
-    ];
-    Registry::standard()
-        .profile(&ProfileSpec { plugins })
-        .unwrap()
+/// What the reference picker uses when nothing is configured.
+fn reference() -> Scheduler {
+    let options = BuildOptions::default();
+    let (scheduler, problems) = Scheduler::read("", "", &Registry::standard(), options, None);
+    assert!(problems.is_empty(), "{problems:?}");
+    scheduler.unwrap()
 }
 
 struct Outcome {
@@ -34,8 +25,8 @@ struct Outcome {
 
 fn compare(title: &str, fleet: &[Hardware], requests: &[Request]) -> Outcome {
     let outcome = Outcome {
-        ours: run(&Profile::default_profile(), fleet, requests, 1),
-        round_robin: run(&Profile::round_robin_profile(), fleet, requests, 1),
+        ours: run(&Scheduler::standard(), fleet, requests, 1),
+        round_robin: run(&Scheduler::round_robin(), fleet, requests, 1),
         reference: run(&reference(), fleet, requests, 1),
     };
     println!("{title}");

@@ -6,8 +6,10 @@
 
 mod families;
 mod sample;
+mod spec;
 mod tally;
 
+pub use spec::{MetricSpec, MetricSpecError};
 use tally::Tallies;
 
 use crate::{Engine, LoraState};

@@ -19,9 +19,9 @@ mod time;
 
 pub use endpoint::{Endpoint, EndpointIdentity, EndpointSet};
 pub use engine::Engine;
-pub use exposition::Scrape;
+pub use exposition::{MetricSpec, MetricSpecError, Scrape};
 pub use health::Health;
 pub use ledger::{Ledger, LedgerView, Load, PrefillPace, Reservation};
 pub use lora::{AdapterState, LoraState};
-pub use state::{Gauges, STALE_AFTER, ScrapeMark, ServingState, Signals};
+pub use state::{Gauges, STALE_AFTER, Scalar, ScrapeMark, ServingState, Signals};
 pub use time::Time;

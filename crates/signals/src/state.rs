@@ -55,6 +55,18 @@ impl Signals {
     }
 }
 
+/// A number about an endpoint that is none of the usual gauges: a metric of the user's choice, GPU
+/// utilisation, an aggregate of another cluster's pool.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scalar {
+    /// What it is, such as `GPUUtilization`.
+    pub key: Arc<str>,
+    /// Name of the plugin that brings it; empty for some.
+    pub producer: Arc<str>,
+    /// The value.
+    pub value: f64,
+}
+
 /// Where our own traffic stood when a scrape was asked for. See [`ServingState::mark`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ScrapeMark {
@@ -114,6 +126,7 @@ pub struct ServingState {
     at_scrape: Traffic,
     lora: ArcSwap<LoraState>,
     models: ArcSwap<Vec<Arc<str>>>,
+    scalars: ArcSwap<Vec<Scalar>>,
 }
 
 impl ServingState {
@@ -220,6 +233,22 @@ impl ServingState {
     /// Replaces the model list.
     pub fn set_models(&self, models: Vec<Arc<str>>) {
         self.models.store(Arc::new(models));
+    }
+
+    /// A number of that name and producer, as last told.
+    #[must_use]
+    pub fn scalar(&self, key: &str, producer: &str) -> Option<f64> {
+        let scalars = self.scalars.load();
+        let fits = |scalar: &&Scalar| *scalar.key == *key && *scalar.producer == *producer;
+        scalars.iter().find(fits).map(|scalar| scalar.value)
+    }
+
+    /// Replaces the numbers that `producer` brings.
+    pub fn set_scalars(&self, producer: &str, scalars: &[Scalar]) {
+        self.scalars.rcu(|known| {
+            let others = known.iter().filter(|scalar| *scalar.producer != *producer);
+            others.chain(scalars).cloned().collect::<Vec<_>>()
+        });
     }
 
     fn set_lora(&self, lora: &LoraState) {

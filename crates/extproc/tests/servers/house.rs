@@ -14,7 +14,7 @@ use lifecycle::{Clock, Core, ErrorStyle, PoolState, ReferenceDialect, Settings, 
 use observe::{Compat, NameSet};
 use payload::{Parser, Parsers};
 use resources::{ObjectName, Options, Serves, Severity, Source};
-use scheduling::{PluginSpec, PrefixIndex, Profile, ProfileSpec, Registry};
+use scheduling::{BuildOptions, PrefixIndex, Registry, Scheduler};
 use serde_json::Value;
 use signals::{Endpoint, EndpointIdentity, EndpointSet, Time};
 use tokio::net::TcpListener;
@@ -164,8 +164,8 @@ fn build(given: &Given<'_>) -> (Picker, Arc<Core>, Arc<Compat>) {
             endpoints,
         })),
         index: Arc::new(PrefixIndex::new(1)),
-        profile: Arc::new(profile(&config)),
-        detector: flow::Detector::default(),
+        scheduler: ArcSwap::from_pointee(scheduler(given.config)),
+        detector: ArcSwap::from_pointee(flow::Detector::default()),
     };
     let pools = HashMap::from([(name, Arc::new(state))]);
     let view = View::new(Arc::new(snapshot), &pools, HashMap::new());
@@ -216,33 +216,14 @@ fn endpoints(specs: &[resources::EndpointSpec], pods: &[Value]) -> Vec<Arc<Endpo
     made
 }
 
-fn profile(config: &Value) -> Profile {
-    let none = Vec::new();
-    let instances = config["plugins"].as_array().unwrap_or(&none);
-    let named = |name: &str| {
-        instances
-            .iter()
-            .find(|plugin| plugin["name"].as_str().or(plugin["type"].as_str()) == Some(name))
+fn scheduler(config: &str) -> Scheduler {
+    let options = BuildOptions {
+        allow_experimental: true,
+        ..BuildOptions::default()
     };
     let registry = Registry::standard();
-    let known: Vec<&str> = registry.kinds().collect();
-    let plugins = config["schedulingProfiles"][0]["plugins"]
-        .as_array()
-        .unwrap_or(&none)
-        .iter()
-        .filter_map(|reference| {
-            let name = reference["pluginRef"].as_str()?;
-            let plugin = named(name)?;
-            let kind = plugin["type"].as_str()?;
-            known.contains(&kind).then(|| PluginSpec {
-                kind: kind.to_owned(),
-                name: Some(name.to_owned()),
-                weight: reference["weight"].as_f64(),
-                parameters: plugin["parameters"].clone(),
-            })
-        })
-        .collect();
-    registry.profile(&ProfileSpec { plugins }).unwrap()
+    let (scheduler, problems) = Scheduler::read("case.yaml", config, &registry, options, None);
+    scheduler.unwrap_or_else(|| panic!("{problems:#?}"))
 }
 
 fn parsers(config: &Value, dialect: ReferenceDialect) -> Parsers {

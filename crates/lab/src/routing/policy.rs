@@ -15,8 +15,7 @@ mod preble;
 use std::fmt;
 
 use rand::rngs::SmallRng;
-use scheduling::{PluginSpec, Profile, ProfileSpec, Registry};
-use serde_json::Value;
+use scheduling::{BuildOptions, Registry, Scheduler};
 use simulator::{Nanos, Node, PerfRow};
 
 use super::workload::Job;
@@ -98,7 +97,7 @@ pub(crate) enum Picture {
 /// How a policy decides.
 pub(crate) enum Decider {
     /// The production scheduler.
-    Profile(Box<Profile>),
+    Profile(Box<Scheduler>),
     /// A function of the lab.
     Function(Box<dyn Policy>),
 }
@@ -218,7 +217,7 @@ pub const POLICIES: &[PolicyKind] = &[
     PolicyKind {
         learns: true,
         ..PolicyKind::function(OURS, "Plimsoll default", || {
-            Ok(Decider::Profile(Box::new(Profile::default_profile())))
+            Ok(Decider::Profile(Box::new(Scheduler::standard())))
         })
     },
 ];
@@ -253,19 +252,35 @@ fn gie() -> Result<Decider, LabError> {
     ])
 }
 
+/// A picker's own configuration, as its users would write it.
 fn profile(scorers: &[(&str, f64)]) -> Result<Decider, LabError> {
-    let spec = |&(kind, weight): &(&str, f64)| PluginSpec {
-        kind: kind.to_owned(),
-        weight: Some(weight),
-        parameters: Value::Null,
-        ..PluginSpec::default()
-    };
-    let spec = ProfileSpec {
-        plugins: scorers.iter().map(spec).collect(),
-    };
-    let built = Registry::standard().profile(&spec);
-    let profile = built.map_err(|error| LabError::Plan(error.to_string()))?;
-    Ok(Decider::Profile(Box::new(profile)))
+    let plugins: Vec<_> = scorers
+        .iter()
+        .map(|(kind, _)| serde_json::json!({ "type": kind }))
+        .collect();
+    let references: Vec<_> = scorers
+        .iter()
+        .map(|(kind, weight)| serde_json::json!({ "pluginRef": kind, "weight": weight }))
+        .collect();
+    let config = serde_json::json!({
+        "apiVersion": "llm-d.ai/v1alpha1",
+        "kind": "EndpointPickerConfig",
+        "plugins": plugins,
+        "schedulingProfiles": [{ "name": "default", "plugins": references }],
+    });
+    let (scheduler, problems) = Scheduler::read(
+        "lab",
+        &config.to_string(),
+        &Registry::standard(),
+        BuildOptions::default(),
+        None,
+    );
+    scheduler
+        .map(|scheduler| Decider::Profile(Box::new(scheduler)))
+        .ok_or_else(|| {
+            let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+            LabError::Plan(lines.join("; "))
+        })
 }
 
 /// The place with the least key; among equals a random one.

@@ -167,7 +167,7 @@ impl Router {
             time(ask.now),
             &mut self.rng,
         );
-        let choice = decision.ok()?.ranked.into_iter().next()?;
+        let choice = decision.ok()?.decision.ranked.into_iter().next()?;
         let seen = Seen {
             node: choice.endpoint.id() as usize,
             matched_blocks: choice.matched_blocks,

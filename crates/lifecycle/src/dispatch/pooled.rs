@@ -6,8 +6,12 @@ use payload::{Body, Facts, Rename, Usage};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use resources::ObjectName;
-use scheduling::{Decision, HitReport, PrefixIndex, Query, ScheduleError};
+use scheduling::{
+    Decision, Flight, HeaderChanges, HitReport, Query, RequestHeaders, ScheduleError, Scheduled,
+    Scheduler, Slo,
+};
 use signals::{Endpoint, EndpointSet, Ledger, Time};
+use smallvec::SmallVec;
 
 use super::{Dispatch, Draft, Outgoing, Pooled, Targets};
 use crate::core::PoolView;
@@ -37,7 +41,12 @@ pub(super) fn prepare(
 /// Everything the scheduler decided about a request.
 struct Plan {
     view: PoolView,
+    scheduler: Arc<Scheduler>,
     choices: Vec<scheduling::Choice>,
+    /// Endpoints that other profiles chose, with what to book there.
+    helpers: SmallVec<[scheduling::Choice; 1]>,
+    headers: HeaderChanges,
+    flight: Flight,
     full_blocks: Vec<u64>,
     total_blocks: u32,
 }
@@ -56,17 +65,8 @@ fn schedule(
         ));
     };
     let headers = &exchange.parts.headers;
-    let priority = view.resource.priority(control(
-        headers,
-        "x-llm-d-inference-objective",
-        "x-gateway-inference-objective",
-    ));
-    let fairness = control(
-        headers,
-        "x-llm-d-inference-fairness-id",
-        "x-gateway-inference-fairness-id",
-    )
-    .map(Arc::from);
+    let flow = flow_of(&view, headers);
+    let priority = flow.priority;
     let preset = control(
         headers,
         "x-llm-d-model-name-rewrite",
@@ -90,6 +90,7 @@ fn schedule(
         .zip(read)
         .map(|(facts, read)| hash_prompt(exchange, facts, read.plain()))
         .unwrap_or_default();
+    let headers = &exchange.parts.headers;
     let query = Query {
         model: exchange.target_model.as_deref().unwrap_or_default(),
         blocks: &blocks,
@@ -98,12 +99,21 @@ fn schedule(
         max_tokens: facts.and_then(|facts| facts.max_tokens),
         priority,
         subset: None,
+        headers: RequestHeaders(Some(headers)),
+        path: exchange.parts.uri.path(),
+        request_id: exchange.request_id(),
+        fairness_id: &flow.fairness,
+        stream: facts.is_some_and(|facts| facts.stream),
+        slo: Slo::of(RequestHeaders(Some(headers))),
+        media: &[],
+        wants_scores: false,
     };
+    let scheduler = view.state.scheduler.load_full();
     let mut rng = SmallRng::seed_from_u64(exchange.core.entropy().draw());
-    let decision = exchange
+    let scheduled = exchange
         .core
         .with_scratch(|scratch| {
-            view.state.profile.schedule(
+            scheduler.schedule(
                 &query,
                 &set.endpoints,
                 &view.state.index,
@@ -114,8 +124,18 @@ fn schedule(
         })
         .map_err(|error| refused(pool, &error))?;
 
-    let (prompt_tokens, stream) = (query.prompt_tokens, facts.is_some_and(|facts| facts.stream));
+    let Scheduled {
+        decision,
+        headers,
+        flight,
+    } = scheduled;
+    let (prompt_tokens, stream) = (query.prompt_tokens, query.stream);
     let choices = decision.ranked.clone();
+    let helpers = decision
+        .others
+        .iter()
+        .filter_map(|other| other.ranked.first().cloned())
+        .collect();
     let (full, total) = (query.full_blocks().len(), blocks.len());
     note(
         exchange,
@@ -130,18 +150,37 @@ fn schedule(
             decision,
         },
     );
-    exchange.flow = Some(Flow {
-        priority,
-        fairness: fairness.unwrap_or_else(|| Flow::default().fairness),
-    });
+    exchange.flow = Some(flow);
     let mut full_blocks = blocks;
     full_blocks.truncate(full);
     Ok(Plan {
         view,
+        scheduler,
         choices,
+        helpers,
+        headers,
+        flight,
         full_blocks,
         total_blocks: u32::try_from(total).unwrap_or(u32::MAX),
     })
+}
+
+/// Whose request it is: the priority of its objective, and who shares fairly with others.
+fn flow_of(view: &PoolView, headers: &http::HeaderMap) -> Flow {
+    let objective = control(
+        headers,
+        "x-llm-d-inference-objective",
+        "x-gateway-inference-objective",
+    );
+    let fairness = control(
+        headers,
+        "x-llm-d-inference-fairness-id",
+        "x-gateway-inference-fairness-id",
+    );
+    Flow {
+        priority: view.resource.priority(objective),
+        fairness: fairness.map_or_else(|| Flow::default().fairness, Arc::from),
+    }
 }
 
 /// The pool's endpoints that the request may go to.
@@ -189,7 +228,7 @@ fn none_left(exchange: &Exchange, view: &PoolView, has_body: bool) -> Refusal {
 
 /// Sheds the request if the candidates are saturated and its priority allows it.
 fn admit(view: &PoolView, set: &EndpointSet, priority: i32, now: Time) -> Result<(), Refusal> {
-    match flow::admit(priority, &set.endpoints, &view.state.detector, now) {
+    match flow::admit(priority, &set.endpoints, &view.state.detector.load(), now) {
         flow::Admission::Admitted => Ok(()),
         flow::Admission::Shed { saturation } => Err(Refusal::new(
             Reason::Shed,
@@ -236,8 +275,12 @@ fn hash_prompt(exchange: &Exchange, facts: &Facts, body: &Body) -> Vec<u64> {
 
 fn refused(pool: &ObjectName, error: &ScheduleError) -> Refusal {
     let reason = match error {
-        ScheduleError::NoEndpoints { .. } => Reason::NoEndpoints,
-        ScheduleError::FilteredOut { .. } => Reason::NothingEligible,
+        ScheduleError::NoEndpoints { .. } | ScheduleError::ScreenedOut { .. } => {
+            Reason::NoEndpoints
+        }
+        ScheduleError::FilteredOut { .. } | ScheduleError::Unfinished(_) => Reason::NothingEligible,
+        ScheduleError::Denied { .. } => Reason::Shed,
+        ScheduleError::NotCached => Reason::NotCached,
     };
     Refusal::new(reason, format!("InferencePool {pool}: {error}"))
 }
@@ -312,14 +355,25 @@ fn assemble(
     }
     dispatch.rename = rename;
     dispatch.claim = read.map(|read| read.claim);
-    dispatch.pooled = Some(Pooled {
+    scheduling::apply(&plan.headers, headers);
+    let now = dispatch.exchange.core.now();
+    let mut pooled = Pooled {
         view: plan.view,
         choices: plan.choices,
         full_blocks: plan.full_blocks,
         total_blocks: plan.total_blocks,
         reservation: None,
-    });
-    let now = dispatch.exchange.core.now();
+        scheduler: plan.scheduler,
+        flight: plan.flight,
+        headers: plan.headers,
+        helpers: SmallVec::new(),
+        prefilled_elsewhere: !plan.helpers.is_empty(),
+    };
+    let block_tokens = dispatch.exchange.core.settings().block_tokens;
+    for helper in &plan.helpers {
+        pooled.enlist(helper, block_tokens, now);
+    }
+    dispatch.pooled = Some(pooled);
     dispatch.book(now);
     dispatch.tell_picked();
     dispatch
@@ -346,8 +400,41 @@ impl Pooled {
         // The old reservation goes first: a request is never counted on two endpoints.
         self.reservation = None;
         let load = self.choice_of(endpoint).map(|choice| choice.load);
-        self.reservation = Some(Ledger::reserve(endpoint, load.unwrap_or_default(), now));
-        let capacity = PrefixIndex::capacity_blocks(endpoint, block_tokens);
+        let mut reservation = Ledger::reserve(endpoint, load.unwrap_or_default(), now);
+        if self.prefilled_elsewhere {
+            reservation.prefill_done();
+        }
+        self.reservation = Some(reservation);
+        self.promise(endpoint, block_tokens);
+    }
+
+    /// Books the part of another endpoint, which ends when the answer begins.
+    fn enlist(&mut self, helper: &scheduling::Choice, block_tokens: u32, now: Time) {
+        self.helpers
+            .push(Ledger::reserve(&helper.endpoint, helper.load, now));
+        self.promise(&helper.endpoint, block_tokens);
+    }
+
+    /// The answer has begun: what others did for it is done.
+    pub(crate) fn first_token(&mut self, now: Time) {
+        self.helpers.clear();
+        self.flight.first_token(now);
+        if let Some(reservation) = &mut self.reservation {
+            reservation.first_token(now);
+        }
+    }
+
+    /// The same when it is not known just when it began.
+    pub(crate) fn prefill_done(&mut self) {
+        self.helpers.clear();
+        if let Some(reservation) = &mut self.reservation {
+            reservation.prefill_done();
+        }
+    }
+
+    /// Records that the prompt's blocks go to an endpoint.
+    fn promise(&self, endpoint: &Endpoint, block_tokens: u32) {
+        let capacity = self.scheduler.index_capacity(endpoint, block_tokens);
         self.view
             .state
             .index

@@ -23,7 +23,7 @@ use lifecycle::{
     Received, Record, Reply, ServiceState, Settings, Step, View,
 };
 use resources::{BackendTarget, Options, Severity, Source};
-use scheduling::{PrefixIndex, Profile};
+use scheduling::{PrefixIndex, Scheduler};
 use signals::{Endpoint, EndpointIdentity, EndpointSet, Time};
 
 #[derive(Debug)]
@@ -149,8 +149,8 @@ pub fn house(manifests: &[&str], settings: Settings) -> House {
         let state = PoolState {
             endpoints: set(&pool.endpoints),
             index: Arc::new(PrefixIndex::new(1)),
-            profile: Arc::new(Profile::default_profile()),
-            detector: flow::Detector::default(),
+            scheduler: ArcSwap::from_pointee(Scheduler::standard()),
+            detector: ArcSwap::from_pointee(flow::Detector::default()),
         };
         pools.insert(name.clone(), Arc::new(state));
     }

@@ -13,10 +13,11 @@ use lifecycle::{ErrorStyle, ReferenceDialect, Settings};
 use observe::NameSet;
 use payload::Parsers;
 use resources::{ObjectName, Serves, Source};
-use scheduling::Profile;
+use scheduling::BuildOptions;
 use tokio_util::sync::CancellationToken;
 
 use super::options::{EppOptions, ErrorFormat, Names};
+use crate::picking::{PickerFile, Picking};
 
 /// Shortest pause between two readings, as in the reference.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
@@ -179,9 +180,23 @@ pub(super) fn trust(options: &EppOptions) -> UpstreamTrust {
     }
 }
 
-/// How endpoints are picked.
-pub(super) fn profile(_options: &EppOptions) -> Result<fn() -> Profile, Box<dyn Error>> {
-    Ok(Profile::default_profile)
+/// How endpoints are picked, and the file that says so if there is one.
+pub(super) fn picking(
+    options: &EppOptions,
+) -> Result<(Picking, Option<PickerFile>), Box<dyn Error>> {
+    let picking = &options.picking;
+    let build = BuildOptions {
+        allow_experimental: picking.allow_experimental_plugins,
+        ..BuildOptions::default()
+    };
+    match (&picking.config_file, &picking.config_text) {
+        (Some(path), _) => {
+            let file = PickerFile::open(path, build)?;
+            Ok((file.read()?, Some(file)))
+        }
+        (None, Some(text)) => Ok((Picking::read("--config-text", text, build)?, None)),
+        (None, None) => Ok((Picking::Standard, None)),
+    }
 }
 
 /// The TLS flags of a gRPC port.

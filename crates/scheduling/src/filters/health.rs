@@ -2,22 +2,25 @@
 
 use rand::Rng;
 
-use crate::registry::{NoParameters, parameters};
-use crate::{EndpointState, Factory, Field, Filter, Plugin, Reads};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-pub(crate) const FACTORY: Factory = Factory {
-    kind: "health-filter",
-    build: |value| {
-        parameters::<NoParameters>(value)?;
-        Ok(Plugin::Filter(Box::new(Health)))
-    },
-};
+use crate::kind::{Build, Instance, Kind, PluginType, Roles};
+use crate::{EndpointState, Field, Filter, Reads};
+
+pub(super) const KIND: Kind = Kind::new::<Health>("health-filter", Roles::FILTER).ours();
+
+impl PluginType for Health {
+    fn build(self, _: &mut Build<'_>) -> Instance {
+        Instance::filter(self)
+    }
+}
 
 /// Keeps the endpoints of the best condition there is: well, else suspect after a failed
 /// connection, else draining, else sleeping. So it never empties the list: a last resort is better
 /// than a refusal. Takes no parameters.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Health;
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Health {}
 
 fn condition(state: &EndpointState) -> u8 {
     if state.signals.sleeping {
@@ -54,7 +57,7 @@ mod tests {
             (state.suspect, state.draining, state.signals.sleeping) = (suspect, draining, sleeping);
         }
         let mut kept = ground.all();
-        Health.retain(&ground.field(), &mut kept, &mut rng(1));
+        Health {}.retain(&ground.field(), &mut kept, &mut rng(1));
         kept
     }
 

@@ -3,19 +3,29 @@
 use rand::Rng;
 
 use super::{HowMany, scatter};
-use crate::registry::parameters;
-use crate::{Factory, Picker, Plugin};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-pub(crate) const FACTORY: Factory = Factory {
-    kind: "max-score-picker",
-    build: |value| Ok(Plugin::Picker(Box::new(MaxScore(parameters(value)?)))),
-};
+use crate::Picker;
+use crate::kind::{Build, Instance, Kind, PluginType, Roles};
+
+pub(super) const KIND: Kind = Kind::new::<MaxScore>("max-score-picker", Roles::PICKER);
+
+impl PluginType for MaxScore {
+    fn build(self, _: &mut Build<'_>) -> Instance {
+        Instance::picker(Self(self.0.or_one()))
+    }
+}
 
 /// Takes the highest weighted sums, best first; equal sums in uniformly random order.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct MaxScore(HowMany);
 
 impl Picker for MaxScore {
+    fn named(&self) -> usize {
+        self.0.named()
+    }
+
     fn pick(&self, totals: &[f32], rng: &mut dyn Rng, order: &mut Vec<u32>) {
         let salt = rng.next_u64();
         let keys = totals

@@ -3,17 +3,13 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::testing::rng;
-use crate::{Picker, Plugin};
+use std::sync::Arc;
 
-fn build(kind: &str, parameters: &Value) -> Box<dyn Picker> {
-    let factory = FACTORIES
-        .iter()
-        .find(|factory| factory.kind == kind)
-        .unwrap();
-    match (factory.build)(parameters).unwrap() {
-        Plugin::Picker(picker) => picker,
-        other => panic!("{other:?}"),
-    }
+use crate::{Picker, Registry};
+
+fn build(kind: &str, parameters: &Value) -> Arc<dyn Picker> {
+    let instance = Registry::standard().instance(kind, parameters).unwrap();
+    instance.picker.unwrap()
 }
 
 fn pick(picker: &dyn Picker, totals: &[f32], seed: u64) -> Vec<u32> {
@@ -84,28 +80,32 @@ fn round_robin_takes_turns() {
     assert_eq!(pick(&*picker, &[0.0, 9.0], 1), [1, 0]);
 }
 
+/// A proxy is told of as many as are asked for, one when nobody asks; the gateway has its fallbacks.
 #[test]
 fn the_number_of_endpoints() {
-    for kind in FACTORIES.iter().map(|factory| factory.kind) {
-        let length = |parameters: Value| pick(&*build(kind, &parameters), &[1.0; 12], 5).len();
-        assert_eq!(length(Value::Null), MAX_FALLBACKS, "{kind}");
-        assert_eq!(length(json!({ "maxNumOfEndpoints": 3 })), 3, "{kind}");
-        assert_eq!(length(json!({ "maxNumOfEndpoints": 0 })), 1, "{kind}");
-        assert_eq!(length(json!({ "maxNumOfEndpoints": -5 })), 1, "{kind}");
-        assert_eq!(
-            length(json!({ "maxNumOfEndpoints": 500 })),
-            MAX_FALLBACKS,
-            "{kind}"
-        );
-        let misspelt = FACTORIES
-            .iter()
-            .find(|factory| factory.kind == kind)
-            .unwrap();
+    for kind in KINDS.iter().map(|kind| kind.name) {
+        let numbers = |parameters: Value| {
+            let picker = build(kind, &parameters);
+            (picker.named(), pick(&*picker, &[1.0; 12], 5).len())
+        };
+        for (given, want) in [
+            (Value::Null, (1, 8)),
+            (json!({}), (1, 8)),
+            (json!({ "maxNumOfEndpoints": 3 }), (3, 8)),
+            (json!({ "maxNumOfEndpoints": 0 }), (1, 8)),
+            (json!({ "maxNumOfEndpoints": -5 }), (1, 8)),
+            (json!({ "maxNumOfEndpoints": 10 }), (10, 10)),
+            (json!({ "maxNumOfEndpoints": 500 }), (64, 12)),
+        ] {
+            assert_eq!(numbers(given.clone()), want, "{kind} {given}");
+        }
+        let misspelt = json!({ "maxNumOfEndpoint": 1 });
         assert!(
-            (misspelt.build)(&json!({ "maxNumOfEndpoint": 1 })).is_err(),
+            Registry::standard().instance(kind, &misspelt).is_err(),
             "{kind}"
         );
     }
+    assert_eq!(MaxScore::default().named(), MAX_FALLBACKS);
 }
 
 proptest! {
@@ -113,7 +113,7 @@ proptest! {
 
     #[test]
     fn every_picker_returns_distinct_places(totals in proptest::collection::vec(-2.0f32..9.0, 1..30), seed: u64) {
-        for kind in FACTORIES.iter().map(|factory| factory.kind) {
+        for kind in KINDS.iter().map(|kind| kind.name) {
             let order = pick(&*build(kind, &Value::Null), &totals, seed);
             let mut distinct = order.clone();
             distinct.sort_unstable();

@@ -3,21 +3,32 @@
 use rand::Rng;
 
 use super::{HowMany, scatter};
-use crate::registry::parameters;
-use crate::{Factory, Picker, Plugin};
+use crate::draw::unit;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-pub(crate) const FACTORY: Factory = Factory {
-    kind: "weighted-random-picker",
-    build: |value| Ok(Plugin::Picker(Box::new(WeightedRandom(parameters(value)?)))),
-};
+use crate::Picker;
+use crate::kind::{Build, Instance, Kind, PluginType, Roles};
+
+pub(super) const KIND: Kind = Kind::new::<WeightedRandom>("weighted-random-picker", Roles::PICKER);
+
+impl PluginType for WeightedRandom {
+    fn build(self, _: &mut Build<'_>) -> Instance {
+        Instance::picker(Self(self.0.or_one()))
+    }
+}
 
 /// Weighted sampling without replacement (Efraimidis and Spirakis, A-Res): each endpoint draws
 /// `U^(1/total)` and the greatest come first, so the first is chosen with a probability in
 /// proportion to its sum. Sums of 0 and below come last; when there are no others, all are equal.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct WeightedRandom(HowMany);
 
 impl Picker for WeightedRandom {
+    fn named(&self) -> usize {
+        self.0.named()
+    }
+
     fn pick(&self, totals: &[f32], rng: &mut dyn Rng, order: &mut Vec<u32>) {
         let salt = rng.next_u64();
         let keys = totals.iter().enumerate().map(|(place, &total)| {
@@ -31,9 +42,4 @@ impl Picker for WeightedRandom {
         });
         self.0.greatest(keys, order);
     }
-}
-
-/// A number in (0, 1) of 53 random bits.
-fn unit(draw: u64) -> f64 {
-    ((draw >> 11) as f64 + 0.5) / (1u64 << 53) as f64
 }

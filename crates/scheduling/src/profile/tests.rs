@@ -3,8 +3,8 @@ use std::net::IpAddr;
 use signals::{Ledger, Scrape};
 
 use super::*;
+use crate::MAX_FALLBACKS;
 use crate::testing::{endpoint, endpoints, rng};
-use crate::{MAX_FALLBACKS, PluginSpec, ProfileSpec, Registry};
 
 fn now() -> Time {
     Time::from_secs_f64(50.0)
@@ -39,13 +39,13 @@ impl Filter for DropAll {
 }
 
 fn profile(scorers: &[(&str, f32, &[f32])]) -> Profile {
-    let mut profile = Profile::empty();
+    let mut profile = Profile::empty("test");
     profile.scorers = scorers
         .iter()
         .map(|(name, weight, scores)| Weighted {
             name: (*name).into(),
             weight: *weight,
-            plugin: Box::new(Fixed(scores.to_vec())),
+            plugin: Arc::new(Fixed(scores.to_vec())),
         })
         .collect();
     profile.seal();
@@ -129,7 +129,7 @@ fn nothing_to_choose_from() {
     let mut strict = profile(&[]);
     strict.filters.push(Named {
         name: "strict".into(),
-        plugin: Box::new(DropAll),
+        plugin: Arc::new(DropAll),
     });
     strict.seal();
     let error = schedule(&strict, &none, &endpoints(3)).unwrap_err();
@@ -140,13 +140,20 @@ fn nothing_to_choose_from() {
             before: 3
         }
     );
-    assert_eq!(error.to_string(), "filter strict left none of 3 endpoints");
+    assert_eq!(
+        error.to_string(),
+        "no endpoints available for the given request: filter strict left none of 3"
+    );
 }
 
 #[test]
 fn subset_and_funnel() {
     let list = endpoints(5);
-    let allowed: Vec<IpAddr> = [1, 3, 4].map(|id: usize| list[id].address().ip()).to_vec();
+    let mut allowed: Vec<(IpAddr, Option<u16>)> = [1, 3, 4]
+        .map(|id: usize| (list[id].address().ip(), None))
+        .to_vec();
+    allowed[1].1 = Some(8000);
+    allowed.push((list[2].address().ip(), Some(8001)));
     let query = Query {
         subset: Some(&allowed),
         ..Query::default()
@@ -277,12 +284,11 @@ fn one_scratch_serves_pools_of_any_size() {
 
 #[test]
 fn the_same_draws_give_the_same_decision() {
-    let plugins = vec![PluginSpec {
-        kind: "weighted-random-picker".into(),
-        ..PluginSpec::default()
-    }];
-    let profile = Registry::standard()
-        .profile(&ProfileSpec { plugins })
+    let mut profile = profile(&[]);
+    profile.picker = crate::Registry::standard()
+        .instance("weighted-random-picker", &serde_json::Value::Null)
+        .unwrap()
+        .picker
         .unwrap();
     let list = endpoints(20);
     let first = ids(&schedule(&profile, &Query::default(), &list).unwrap());

@@ -1,35 +1,45 @@
 //! `active-request-scorer`: how few requests of ours an endpoint is serving.
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::registry::parameters;
-use crate::{Factory, Field, Plugin, Reads, Scorer};
+use crate::data::Data;
+use crate::kind::{Build, Instance, Kind, PluginType, Roles};
+use crate::{Field, Reads, Scorer};
 
-pub(crate) const FACTORY: Factory = Factory {
-    kind: "active-request-scorer",
-    build: |value| {
-        Ok(Plugin::Scorer(Box::new(parameters::<ActiveRequest>(
-            value,
-        )?)))
-    },
-};
+pub(super) const KIND: Kind = Kind::new::<ActiveRequest>("active-request-scorer", Roles::SCORER);
+
+impl PluginType for ActiveRequest {
+    fn build(self, build: &mut Build<'_>) -> Instance {
+        if !self.request_timeout.is_null() {
+            build.warn(
+                "requestTimeout",
+                "has no effect: requests end when they end",
+            );
+        }
+        if !(0.0..=1.0).contains(&self.max_busy_score) {
+            build.warn("maxBusyScore", "lies outside of [0, 1], so 1 is used");
+        }
+        let producer = self.in_flight_load_producer_name.clone();
+        Instance::scorer(self).needing(Data::InFlightLoad, &producer)
+    }
+}
 
 /// 1 for endpoints with at most `idleThreshold` requests in flight, else
 /// `(max − c) / max · maxBusyScore` over the endpoints given.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
 pub(crate) struct ActiveRequest {
     /// Requests up to which an endpoint counts as idle; below 0 counts as 0.
     idle_threshold: i64,
     /// Score of the least busy endpoint; outside of 0..=1 counts as 1.
     max_busy_score: f32,
-    /// Accepted for compatibility: there is one in-flight ledger.
-    #[serde(rename = "inFlightLoadProducerName")]
-    _in_flight_load_producer_name: Option<String>,
+    /// Name of the producer of in-flight load; the usual one when empty.
+    in_flight_load_producer_name: String,
     /// Accepted for compatibility: reservations end with their request.
-    #[serde(rename = "requestTimeout")]
-    _request_timeout: Option<Value>,
+    #[serde(skip_serializing_if = "Value::is_null")]
+    request_timeout: Value,
 }
 
 impl Default for ActiveRequest {
@@ -37,8 +47,8 @@ impl Default for ActiveRequest {
         Self {
             idle_threshold: 0,
             max_busy_score: 1.0,
-            _in_flight_load_producer_name: None,
-            _request_timeout: None,
+            in_flight_load_producer_name: String::new(),
+            request_timeout: Value::Null,
         }
     }
 }

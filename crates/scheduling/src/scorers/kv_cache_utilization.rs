@@ -1,20 +1,24 @@
 //! `kv-cache-utilization-scorer`: how much KV space an endpoint has left.
 
-use super::GaugeParameters;
-use crate::registry::parameters;
-use crate::{Factory, Field, Plugin, Reads, Scorer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-pub(crate) const FACTORY: Factory = Factory {
-    kind: "kv-cache-utilization-scorer",
-    build: |value| {
-        Ok(Plugin::Scorer(Box::new(KvCacheUtilization(parameters(
-            value,
-        )?))))
-    },
-};
+use super::GaugeParameters;
+use crate::data::Data;
+use crate::kind::{Build, Instance, Kind, PluginType, Roles};
+use crate::{Field, Reads, Scorer};
+
+pub(super) const KIND: Kind =
+    Kind::new::<KvCacheUtilization>("kv-cache-utilization-scorer", Roles::SCORER).lenient();
+
+impl PluginType for KvCacheUtilization {
+    fn build(self, _: &mut Build<'_>) -> Instance {
+        Instance::scorer(self).needing(Data::CoreMetrics, "")
+    }
+}
 
 /// `1 − usage`, with usage a share of 0..=1; what is beyond is cut off by the profile.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct KvCacheUtilization(pub(crate) GaugeParameters);
 
 impl Scorer for KvCacheUtilization {

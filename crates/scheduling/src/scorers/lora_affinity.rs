@@ -2,21 +2,26 @@
 
 use signals::AdapterState;
 
-use crate::registry::{NoParameters, parameters};
-use crate::{Factory, Field, Plugin, Reads, Scorer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-pub(crate) const FACTORY: Factory = Factory {
-    kind: "lora-affinity-scorer",
-    build: |value| {
-        parameters::<NoParameters>(value)?;
-        Ok(Plugin::Scorer(Box::new(LoraAffinity)))
-    },
-};
+use crate::data::Data;
+use crate::kind::{Build, Instance, Kind, PluginType, Roles};
+use crate::{Field, Reads, Scorer};
+
+pub(super) const KIND: Kind =
+    Kind::new::<LoraAffinity>("lora-affinity-scorer", Roles::SCORER).lenient();
+
+impl PluginType for LoraAffinity {
+    fn build(self, _: &mut Build<'_>) -> Instance {
+        Instance::scorer(self).needing(Data::CoreMetrics, "")
+    }
+}
 
 /// With the target model as the adapter: 1 where it runs, 0.8 where a slot is free, 0.6 where
 /// requests for it wait already, 0 elsewhere and where no adapters are reported.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LoraAffinity;
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct LoraAffinity {}
 
 impl Scorer for LoraAffinity {
     fn reads(&self) -> Reads {

@@ -25,11 +25,12 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use signals::{AdapterState, Load, PrefillPace, Time};
 
-use crate::registry::parameters;
-use crate::{EndpointState, Factory, Field, ParameterError, Plugin, Reads, Scorer};
+use crate::kind::{Build, Instance, Kind, PluginType, Roles};
+use crate::{EndpointState, Field, Reads, Scorer};
 
 /// Differences of cost below this do not matter.
 const COST_FLOOR_SECS: f32 = 0.001;
@@ -42,21 +43,29 @@ const BUSY_MAX: f32 = 0.95;
 /// First tokens after which half of an endpoint's pace is its own, half that of the pool.
 const PACE_SAMPLES_HALF: f32 = 4.0;
 
-pub(crate) const FACTORY: Factory = Factory {
-    kind: "min-cost-scorer",
-    build: |value| {
-        let parameters: Parameters = parameters(value)?;
-        parameters.check()?;
-        Ok(Plugin::Scorer(Box::new(MinCost {
-            parameters,
+pub(super) const KIND: Kind = Kind::new::<Parameters>("min-cost-scorer", Roles::SCORER).ours();
+
+impl PluginType for Parameters {
+    fn build(self, build: &mut Build<'_>) -> Instance {
+        let values = [
+            ("decodeWeight", self.decode_weight),
+            ("kvWaitSecs", self.kv_wait_secs),
+            ("adapterLoadSecs", self.adapter_load_secs),
+        ];
+        for (path, value) in values {
+            let fits = (0.0..=1e6).contains(&value);
+            build.require(fits, path, value, "in [0, 1000000]");
+        }
+        Instance::scorer(MinCost {
+            parameters: self,
             traffic: Mutex::default(),
-        })))
-    },
-};
+        })
+    }
+}
 
 /// The few constants that are not measured.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
 pub(crate) struct Parameters {
     /// θ: weight of the delay put on running decodes.
     decode_weight: f32,
@@ -76,27 +85,6 @@ impl Default for Parameters {
             adapter_load_secs: 0.3,
             expected_output_tokens: 256,
         }
-    }
-}
-
-impl Parameters {
-    fn check(&self) -> Result<(), ParameterError> {
-        let values = [
-            ("decodeWeight", self.decode_weight),
-            ("kvWaitSecs", self.kv_wait_secs),
-            ("adapterLoadSecs", self.adapter_load_secs),
-        ];
-        for (field, value) in values {
-            if !(0.0..=1e6).contains(&value) {
-                let allowed = "it must lie in [0, 1000000]";
-                return Err(ParameterError::Range {
-                    field,
-                    value: value.to_string(),
-                    allowed,
-                });
-            }
-        }
-        Ok(())
     }
 }
 

@@ -1,24 +1,24 @@
 //! `prefix-cache-scorer`: how much of the prompt an endpoint is believed to hold.
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use crate::registry::parameters;
-use crate::{Factory, Field, ParameterError, Plugin, Reads, Scorer};
+use crate::data::Data;
+use crate::kind::{Build, Instance, Kind, PluginType, Roles};
+use crate::{Field, Reads, Scorer, SourceId};
 
-pub(crate) const FACTORY: Factory = Factory {
-    kind: "prefix-cache-scorer",
-    build: |value| {
-        let scorer: PrefixCache = parameters(value)?;
-        scorer.check()?;
-        Ok(Plugin::Scorer(Box::new(scorer)))
-    },
-};
+pub(super) const KINDS: &[Kind] = &[
+    Kind::new::<PrefixCache>("prefix-cache-scorer", Roles::SCORER),
+    Kind::new::<PrefixCache>("multicluster-prefix-cache-scorer", Roles::SCORER).alpha(),
+];
 
 /// `(1 − w)·r + w·min(1, matched tokens ÷ scale)²`, with `r` the share of the prompt's blocks that
 /// match. By default `w` is 0 and the score is `r`.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
 pub(crate) struct PrefixCache {
+    /// Name of the producer of prefix matches; the usual one when empty.
+    prefix_match_info_producer_name: String,
     /// `w`, in 0..=1.
     match_length_weight: f32,
     /// Matched tokens at which the second term is full; above 0 when `w` is.
@@ -28,41 +28,59 @@ pub(crate) struct PrefixCache {
 impl Default for PrefixCache {
     fn default() -> Self {
         Self {
+            prefix_match_info_producer_name: String::new(),
             match_length_weight: 0.0,
             match_length_scale_tokens: 8192.0,
         }
     }
 }
 
-impl PrefixCache {
-    fn check(&self) -> Result<(), ParameterError> {
-        let range = |field, value: f32, allowed| {
-            Err(ParameterError::Range {
-                field,
-                value: value.to_string(),
-                allowed,
-            })
+impl PluginType for PrefixCache {
+    fn build(self, build: &mut Build<'_>) -> Instance {
+        let weight = self.match_length_weight;
+        let path = "matchLengthWeight";
+        build.require((0.0..=1.0).contains(&weight), path, weight, "in [0, 1]");
+        let scale = self.match_length_scale_tokens;
+        let wanted = "> 0 when matchLengthWeight is";
+        let fits = weight <= 0.0 || scale > 0.0;
+        build.require(fits, "matchLengthScaleTokens", scale, wanted);
+        let producer = self.prefix_match_info_producer_name;
+        let scorer = Match {
+            source: build.prefix_source(&producer),
+            weight,
+            scale,
         };
-        if !(0.0..=1.0).contains(&self.match_length_weight) {
-            return range(
-                "matchLengthWeight",
-                self.match_length_weight,
-                "it must lie in [0, 1]",
-            );
-        }
-        if self.match_length_weight > 0.0 && self.match_length_scale_tokens <= 0.0 {
-            let allowed = "it must be above 0 when matchLengthWeight is";
-            return range(
-                "matchLengthScaleTokens",
-                self.match_length_scale_tokens,
-                allowed,
-            );
-        }
-        Ok(())
+        Instance::scorer(scorer).needing(Data::PrefixMatch, &producer)
     }
 }
 
-impl Scorer for PrefixCache {
+/// The scorer, by the pool's own index and the share that matches unless made otherwise.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Match {
+    source: SourceId,
+    weight: f32,
+    scale: f32,
+}
+
+/// A scorer by the share that matches in `source`.
+pub(crate) fn prefix_match(source: SourceId) -> Instance {
+    Instance::scorer(Match {
+        source,
+        ..Match::default()
+    })
+}
+
+impl Default for Match {
+    fn default() -> Self {
+        Self {
+            source: SourceId::POOL,
+            weight: 0.0,
+            scale: 8192.0,
+        }
+    }
+}
+
+impl Scorer for Match {
     fn reads(&self) -> Reads {
         Reads::PREFIX
     }
@@ -72,13 +90,13 @@ impl Scorer for PrefixCache {
         if total == 0 {
             return;
         }
-        let weight = self.match_length_weight;
+        let weight = self.weight;
         for (score, &index) in out.iter_mut().zip(kept) {
-            let matched = field.state(index).matched_blocks;
+            let matched = field.matched(self.source, index);
             let share = matched as f32 / total as f32;
             let tokens = matched as f32 * field.query.block_tokens as f32;
             let length = if weight > 0.0 {
-                (tokens / self.match_length_scale_tokens).min(1.0).powi(2)
+                (tokens / self.scale).min(1.0).powi(2)
             } else {
                 0.0
             };

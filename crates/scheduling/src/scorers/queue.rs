@@ -1,17 +1,24 @@
 //! `queue-scorer`: how few requests wait at an endpoint, against the others.
 
-use super::GaugeParameters;
-use crate::registry::parameters;
-use crate::{Factory, Field, Plugin, Reads, Scorer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-pub(crate) const FACTORY: Factory = Factory {
-    kind: "queue-scorer",
-    build: |value| Ok(Plugin::Scorer(Box::new(Queue(parameters(value)?)))),
-};
+use super::GaugeParameters;
+use crate::data::Data;
+use crate::kind::{Build, Instance, Kind, PluginType, Roles};
+use crate::{Field, Reads, Scorer};
+
+pub(super) const KIND: Kind = Kind::new::<Queue>("queue-scorer", Roles::SCORER).lenient();
+
+impl PluginType for Queue {
+    fn build(self, _: &mut Build<'_>) -> Instance {
+        Instance::scorer(self).needing(Data::CoreMetrics, "")
+    }
+}
 
 /// `(max − v) / (max − min)` of the waiting gauge over the endpoints that passed the filters; 1 for
 /// all when they are equal, one endpoint alone included.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Queue(pub(crate) GaugeParameters);
 
 impl Scorer for Queue {

@@ -1,21 +1,25 @@
 //! `running-requests-size-scorer`: how few requests run on an endpoint, against the others.
 
-use super::GaugeParameters;
-use crate::registry::parameters;
-use crate::{Factory, Field, Plugin, Reads, Scorer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-pub(crate) const FACTORY: Factory = Factory {
-    kind: "running-requests-size-scorer",
-    build: |value| {
-        Ok(Plugin::Scorer(Box::new(RunningRequests(parameters(
-            value,
-        )?))))
-    },
-};
+use super::GaugeParameters;
+use crate::data::Data;
+use crate::kind::{Build, Instance, Kind, PluginType, Roles};
+use crate::{Field, Reads, Scorer};
+
+pub(super) const KIND: Kind =
+    Kind::new::<RunningRequests>("running-requests-size-scorer", Roles::SCORER).lenient();
+
+impl PluginType for RunningRequests {
+    fn build(self, _: &mut Build<'_>) -> Instance {
+        Instance::scorer(self).needing(Data::CoreMetrics, "")
+    }
+}
 
 /// `(max − v) / (max − min)` of the running gauge over the endpoints that passed the filters; 1 for
 /// all when they are equal, one endpoint alone included.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct RunningRequests(pub(crate) GaugeParameters);
 
 impl Scorer for RunningRequests {

@@ -1,4 +1,3 @@
-use std::path::Path;
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -6,17 +5,11 @@ use serde_json::{Value, json};
 use signals::{LoraState, Scrape, Time};
 
 use crate::testing::Ground;
-use crate::{Plugin, Registry, Scorer};
+use crate::{Registry, Roles, Scorer};
 
-pub(crate) fn build(kind: &str, parameters: &Value) -> Box<dyn Scorer> {
-    let factory = super::FACTORIES
-        .iter()
-        .find(|factory| factory.kind == kind)
-        .unwrap();
-    match (factory.build)(parameters).unwrap() {
-        Plugin::Scorer(scorer) => scorer,
-        other => panic!("{other:?}"),
-    }
+pub(crate) fn build(kind: &str, parameters: &Value) -> Arc<dyn Scorer> {
+    let instance = Registry::standard().instance(kind, parameters).unwrap();
+    instance.scorer.unwrap()
 }
 
 pub(crate) fn score(scorer: &dyn Scorer, ground: &Ground) -> Vec<f32> {
@@ -264,100 +257,24 @@ proptest! {
         turned.states = ground.states.clone();
         let by = by % ground.states.len();
         turned.states.rotate_left(by);
-        for factory in super::FACTORIES {
+        let registry = Registry::standard();
+        for kind in registry.kinds().iter().filter(|kind| kind.roles.has(Roles::SCORER)) {
+            // Endpoints that were never used come in the order of the list.
+            let ordered = kind.name == "no-hit-lru-scorer";
             for parameters in [Value::Null, json!({ "gauges": "corrected" })] {
-                if (factory.build)(&parameters).is_err() {
+                if ordered || registry.instance(kind.name, &parameters).is_err() {
                     continue;
                 }
-                let mut straight = score(&*build(factory.kind, &parameters), &ground);
-                let rotated = score(&*build(factory.kind, &parameters), &turned);
+                let mut straight = score(&*build(kind.name, &parameters), &ground);
+                let rotated = score(&*build(kind.name, &parameters), &turned);
                 straight.rotate_left(by);
                 for (one, other) in straight.iter().zip(&rotated) {
                     let (one, other) =
                         (crate::profile::within_range(*one), crate::profile::within_range(*other));
                     prop_assert!((0.0..=1.0).contains(&one));
-                    prop_assert!((one - other).abs() < 1e-3, "{} {one} {other}", factory.kind);
+                    prop_assert!((one - other).abs() < 1e-3, "{} {one} {other}", kind.name);
                 }
             }
         }
-    }
-}
-
-/// The reference's own tables, when they are beside the project.
-#[test]
-fn cases_of_the_reference() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/cases");
-    let Ok(text) = std::fs::read_to_string(path.join("plugin_cases.json")) else {
-        println!("skipped: the reference's cases are not beside the project");
-        return;
-    };
-    let document: Value = serde_json::from_str(&text).unwrap();
-    let known: Vec<_> = Registry::standard().kinds().collect();
-    let mut run = 0;
-    for case in document["cases"].as_array().unwrap() {
-        let kind = case["plugin"].as_str().unwrap_or_default();
-        if case["kind"] == "score" && known.contains(&kind) {
-            check_case(kind, case);
-            run += 1;
-        }
-    }
-    assert!(run >= 20, "{run} cases");
-}
-
-fn check_case(kind: &str, case: &Value) {
-    let given = &case["given"];
-    let list = given["endpoints"].as_array().unwrap();
-    let mut ground = Ground::new(list.len());
-    let model = given["request"]["target_model"]
-        .as_str()
-        .unwrap_or_default();
-    ground.query.model = model.to_owned().leak();
-    let count = |value: &Value| value.as_u64().unwrap_or(0);
-    let mut totals = vec![1; list.len()];
-    for (place, endpoint) in list.iter().enumerate() {
-        let (metrics, attributes) = (&endpoint["metrics"], &endpoint["attributes"]);
-        if metrics["max_active_models"].is_number() {
-            let names = |value: &Value| -> Vec<String> {
-                value.as_object().unwrap().keys().cloned().collect()
-            };
-            let (running, waiting) = (
-                names(&metrics["active_models"]),
-                names(&metrics["waiting_models"]),
-            );
-            let running: Vec<&str> = running.iter().map(String::as_str).collect();
-            let waiting: Vec<&str> = waiting.iter().map(String::as_str).collect();
-            let max = count(&metrics["max_active_models"]) as u32;
-            lora(&mut ground, place, &running, &waiting, max);
-        }
-        let state = &mut ground.states[place];
-        state.signals.scraped = signals::Gauges {
-            waiting: count(&metrics["waiting_queue_size"]) as u32,
-            running: count(&metrics["running_requests_size"]) as u32,
-            kv_usage: metrics["kv_cache_usage"].as_f64().unwrap_or(0.0) as f32,
-        };
-        state.load.requests = count(&attributes["InFlightLoad"]["requests"]);
-        state.load.prefill_tokens = count(&attributes["InFlightLoad"]["tokens"]);
-        state.uncached_tokens = count(&attributes["UncachedRequestTokens"]["tokens"]);
-        let prefix = &attributes["PrefixCacheMatchInfo"];
-        state.matched_blocks = count(&prefix["match_blocks"]) as u32;
-        totals[place] = count(&prefix["total_blocks"]) as usize;
-        ground.query.block_tokens = count(&prefix["block_size_tokens"]) as u32;
-    }
-    let parameters = &given["params"];
-    for (place, endpoint) in list.iter().enumerate() {
-        // Here each endpoint of a case may have its own total; a prompt has one.
-        ground.query.blocks = vec![0; totals[place]].leak();
-        if kind == "prefix-cache-scorer" {
-            ground.query.block_tokens = 1;
-        }
-        let got = score(&*build(kind, parameters), &ground)[place];
-        let want = case["expect"]["scores"][endpoint["name"].as_str().unwrap()]
-            .as_f64()
-            .unwrap();
-        assert!(
-            (f64::from(got) - want).abs() < 1e-4,
-            "{}: {got} is not {want}",
-            case["id"]
-        );
     }
 }

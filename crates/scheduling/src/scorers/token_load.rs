@@ -1,27 +1,34 @@
 //! `token-load-scorer`: how few prompt tokens an endpoint has to compute before it is done.
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use crate::registry::parameters;
-use crate::{Factory, Field, Plugin, Reads, Scorer};
+use crate::data::Data;
+use crate::kind::{Build, Instance, Kind, PluginType, Roles};
+use crate::{Field, Reads, Scorer};
 
 const THRESHOLD_DEFAULT: f64 = 4_194_304.0;
 
-pub(crate) const FACTORY: Factory = Factory {
-    kind: "token-load-scorer",
-    build: |value| Ok(Plugin::Scorer(Box::new(parameters::<TokenLoad>(value)?))),
-};
+pub(super) const KIND: Kind = Kind::new::<TokenLoad>("token-load-scorer", Roles::SCORER);
+
+impl PluginType for TokenLoad {
+    fn build(self, _: &mut Build<'_>) -> Instance {
+        let producer = self.in_flight_load_producer_name.clone();
+        Instance::scorer(self)
+            .needing(Data::InFlightLoad, &producer)
+            .needing(Data::UncachedTokens, &producer)
+    }
+}
 
 /// `1 − min(t, threshold) / threshold`, with `t` the uncached prompt tokens of our requests before
 /// their first token plus those this request would add.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
 pub(crate) struct TokenLoad {
     /// Tokens at which the score is 0. Not above 0: the default.
     queue_threshold_tokens: i64,
-    /// Accepted for compatibility: there is one in-flight ledger.
-    #[serde(rename = "inFlightLoadProducerName")]
-    _in_flight_load_producer_name: Option<String>,
+    /// Name of the producer of in-flight load; the usual one when empty.
+    in_flight_load_producer_name: String,
 }
 
 impl Scorer for TokenLoad {
@@ -35,8 +42,8 @@ impl Scorer for TokenLoad {
             _ => THRESHOLD_DEFAULT,
         };
         for (out, &index) in out.iter_mut().zip(kept) {
-            let state = field.state(index);
-            let tokens = (state.load.prefill_tokens + state.uncached_tokens) as f64;
+            let own = field.state(index).uncached_tokens;
+            let tokens = (field.tokens_in_flight(index) + own) as f64;
             *out = (1.0 - tokens.min(threshold) / threshold) as f32;
         }
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use scheduling::{PrefixIndex, Profile, Query, Scratch};
+use scheduling::{PrefixIndex, Query, Scheduler, Scratch};
 use server::{Hardware, Job, Server};
 use signals::{Ledger, Time};
 use workload::Request;
@@ -61,9 +61,9 @@ impl Report {
     }
 }
 
-/// Runs `requests` (ordered by arrival) through `profile` over one server per entry of `fleet`.
+/// Runs `requests` (ordered by arrival) through `scheduler` over one server per entry of `fleet`.
 pub(crate) fn run(
-    profile: &Profile,
+    scheduler: &Scheduler,
     fleet: &[Hardware],
     requests: &[Request],
     seed: u64,
@@ -117,10 +117,10 @@ pub(crate) fn run(
                 prompt_tokens: request.prompt_tokens,
                 ..Query::default()
             };
-            let decision = profile
+            let scheduled = scheduler
                 .schedule(&query, &endpoints, &index, &mut scratch, now, &mut rng)
                 .unwrap();
-            let choice = &decision.ranked[0];
+            let choice = &scheduled.decision.ranked[0];
             let endpoint = &choice.endpoint;
             let capacity = PrefixIndex::capacity_blocks(endpoint, request.block_tokens);
             index.store(endpoint.id(), capacity, query.full_blocks());

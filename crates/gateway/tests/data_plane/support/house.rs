@@ -13,7 +13,7 @@ use lifecycle::{
     ServiceState, Settings, View,
 };
 use resources::{BackendTarget, EndpointSpec, Filter, ObjectName, Scheme, Snapshot, Source};
-use scheduling::{PrefixIndex, Profile};
+use scheduling::{PrefixIndex, Scheduler};
 use signals::{Endpoint, EndpointIdentity, EndpointSet, Ledger, Load, Reservation, Time};
 
 use super::until;
@@ -108,8 +108,8 @@ impl House {
                 let state = PoolState {
                     endpoints: set.clone(),
                     index: Arc::new(PrefixIndex::new(1)),
-                    profile: Arc::new(Profile::default_profile()),
-                    detector: flow::Detector::default(),
+                    scheduler: ArcSwap::from_pointee(Scheduler::standard()),
+                    detector: ArcSwap::from_pointee(flow::Detector::default()),
                 };
                 (set, Arc::new(state))
             });

@@ -154,6 +154,11 @@ fn parameters_are_checked() {
         json!({ "kvWaitSecs": 1e9 }),
         json!({ "theta": 1 }),
     ] {
-        assert!((FACTORY.build)(&bad).is_err(), "{bad}");
+        assert!(
+            crate::Registry::standard()
+                .instance("min-cost-scorer", &bad)
+                .is_err(),
+            "{bad}"
+        );
     }
 }

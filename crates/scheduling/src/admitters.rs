@@ -1,0 +1,8 @@
+//! Admitters, one a file.
+
+mod latency_slo;
+mod probabilistic;
+
+use crate::Kind;
+
+pub(crate) const KINDS: &[Kind] = &[latency_slo::KIND, probabilistic::KIND];

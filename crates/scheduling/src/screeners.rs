@@ -1,0 +1,7 @@
+//! Screeners, one a file.
+
+mod rollout;
+
+use crate::Kind;
+
+pub(crate) const KINDS: &[Kind] = &[rollout::KIND];
