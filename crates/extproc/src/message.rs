@@ -34,6 +34,19 @@ pub(crate) fn header(key: impl Into<String>, value: impl Into<Vec<u8>>) -> Heade
     }
 }
 
+/// Sets a header in place of whatever is set under its name, or removes it.
+pub(crate) fn change(name: &str, value: Option<&http::HeaderValue>, reply: &mut HeadReply) {
+    let is_other = |option: &HeaderValueOption| {
+        let key = option.header.as_ref().map(|header| header.key.as_str());
+        key != Some(name)
+    };
+    reply.set.retain(is_other);
+    match value {
+        Some(value) => reply.set.push(header(name, value.as_bytes())),
+        None => reply.remove.push(name.to_owned()),
+    }
+}
+
 /// What is answered to a head.
 #[derive(Debug, Default)]
 pub(crate) struct HeadReply {

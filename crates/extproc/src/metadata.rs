@@ -72,6 +72,23 @@ pub(crate) fn nested(namespace: &str, fields: Vec<(String, Value)>) -> Struct {
     }
 }
 
+/// Adds what `more` has, namespace by namespace.
+pub(crate) fn merge(all: &mut Struct, more: Struct) {
+    for (namespace, value) in more.fields {
+        match (
+            all.fields
+                .get_mut(&namespace)
+                .and_then(|known| known.kind.as_mut()),
+            value.kind,
+        ) {
+            (Some(Kind::StructValue(known)), Some(Kind::StructValue(new))) => {
+                known.fields.extend(new.fields);
+            }
+            (_, kind) => drop(all.fields.insert(namespace, Value { kind })),
+        }
+    }
+}
+
 /// A value of this kind.
 pub(crate) fn value(kind: Kind) -> Value {
     Value { kind: Some(kind) }

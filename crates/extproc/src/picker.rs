@@ -11,6 +11,7 @@ use bytes::Bytes;
 use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::ExternalProcessor;
 use envoy_types::pb::envoy::service::ext_proc::v3::processing_request::Request as Part;
 use envoy_types::pb::envoy::service::ext_proc::v3::{ProcessingRequest, ProcessingResponse};
+use envoy_types::pb::google::protobuf::Struct;
 use futures_util::Stream;
 use lifecycle::{Core, Dispatch, Observing, Reading, Received, Reply, Subset};
 use tonic::{Request, Response, Status, Streaming};
@@ -122,6 +123,8 @@ struct Exchange {
     /// The answer, while it is held until it is complete.
     held: Option<Vec<Bytes>>,
     held_bytes: usize,
+    /// What to tell the proxy with the last piece of the answer.
+    reports: Option<Struct>,
     /// When the first token of a spared answer is to be expected.
     first_token_in: Option<Duration>,
 }
@@ -137,6 +140,7 @@ impl Exchange {
             wants_stream: false,
             held: None,
             held_bytes: 0,
+            reports: None,
             first_token_in: None,
         }
     }

@@ -50,6 +50,8 @@ pub struct Settings {
     pub parsers: Option<Parsers>,
     /// How error answers are worded.
     pub errors: ErrorStyle,
+    /// Keep the scores of all endpoints with each decision, for a proxy that wants them. Default off.
+    pub all_scores: bool,
 }
 
 impl Default for Settings {
@@ -66,6 +68,7 @@ impl Default for Settings {
             expose_endpoint: false,
             parsers: None,
             errors: ErrorStyle::Api,
+            all_scores: false,
         }
     }
 }

@@ -176,7 +176,11 @@ impl Observing {
                     .as_ref()
                     .and_then(|pooled| pooled.reservation.as_ref());
                 let expected = reservation.and_then(Reservation::expected_first_token);
-                let sampled = exchange.core.entropy().draw().is_multiple_of(WATCHED_ANYWAY);
+                let sampled = exchange
+                    .core
+                    .entropy()
+                    .draw()
+                    .is_multiple_of(WATCHED_ANYWAY);
                 if expected.is_some() && !sampled {
                     Watch::Head {
                         first_token_in: expected,

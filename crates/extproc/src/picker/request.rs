@@ -166,6 +166,9 @@ impl Exchange {
             reply.remove.push("content-encoding".to_owned());
         }
         self.echo(dispatch, &mut reply.set);
+        for change in dispatch.header_changes() {
+            message::change(change.name.as_str(), change.value.as_ref(), &mut reply);
+        }
         match (end, body) {
             (End::Body | End::Trailers, Some(body)) if duplex => {
                 out.push_back(reply.on_headers(Half::Request));
@@ -200,10 +203,10 @@ impl Exchange {
     /// `ip:port` of the endpoints, best first, without spaces.
     fn destination(&self, dispatch: &Dispatch) -> String {
         let mut list = String::new();
-        for endpoint in dispatch
-            .endpoints()
-            .take(self.picker.options.fallbacks.max(1))
-        {
+        // What the configured picker was asked for, or more where the flag says so.
+        let asked = dispatch.record().map_or(1, |record| record.decision.named);
+        let count = self.picker.options.fallbacks.max(asked).max(1);
+        for endpoint in dispatch.endpoints().take(count) {
             let comma = if list.is_empty() { "" } else { "," };
             // Writing to a String cannot fail.
             let _ = write!(list, "{comma}{}", endpoint.address());
@@ -212,15 +215,11 @@ impl Exchange {
     }
 }
 
-/// Scores of the candidates by address.
+/// Scores of all candidates by address.
 fn scores(dispatch: &Dispatch) -> Option<Vec<(String, f64)>> {
-    let record = dispatch.record()?;
-    let scored = dispatch.endpoints().filter_map(|endpoint| {
-        let candidates = &record.decision.candidates;
-        let candidate = candidates
-            .iter()
-            .find(|candidate| candidate.endpoint == *endpoint.name())?;
-        Some((endpoint.address().to_string(), f64::from(candidate.total)))
-    });
-    Some(scored.collect())
+    let scores = &dispatch.record()?.decision.scores;
+    let told = scores
+        .iter()
+        .map(|(address, score)| (address.to_string(), f64::from(*score)));
+    Some(told.collect())
 }

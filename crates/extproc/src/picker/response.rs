@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 use envoy_types::pb::envoy::service::ext_proc::v3::{HttpBody, HttpHeaders};
+use envoy_types::pb::google::protobuf::Struct;
+use envoy_types::pb::google::protobuf::value::Kind;
 use lifecycle::{Observing, Watch};
 use tonic::Status;
 
@@ -9,10 +11,25 @@ use super::{Exchange, State, nonsense};
 use crate::head::Head;
 use crate::machine::{Flow, Outbox};
 use crate::message::{self, Half, HeadReply};
+use crate::metadata;
 use crate::modes::{self, BodyMode};
 
 /// Set on every response head, as the reference picker does; its tools look for it.
 const MARK: &str = "x-went-into-resp-headers";
+
+/// What the scheduler has to tell the proxy about the request, as dynamic metadata.
+fn reports(observing: &Observing) -> Option<Struct> {
+    let mut all: Option<Struct> = None;
+    for report in observing.reports() {
+        let value = metadata::value(Kind::NumberValue(report.value as f64));
+        let told = metadata::nested(&report.namespace, vec![(report.name.to_string(), value)]);
+        match &mut all {
+            Some(all) => metadata::merge(all, told),
+            None => all = Some(told),
+        }
+    }
+    all
+}
 
 impl Exchange {
     pub(super) fn response_headers(
@@ -57,6 +74,9 @@ impl Exchange {
         head.echo(&mut reply.set);
         if has_mark {
             reply.set.remove(0);
+        }
+        for change in observing.header_changes() {
+            message::change(change.name.as_str(), change.value.as_ref(), &mut reply);
         }
         self.follow(observing, end_of_stream, &mut reply);
         out.push_back(reply.on_headers(Half::Response));
@@ -110,9 +130,15 @@ impl Exchange {
             }
         };
         self.give_back(emitted, changed, end_of_stream, out);
+        if let Some(reports) = self.reports.take()
+            && let Some(last) = out.back_mut()
+        {
+            last.dynamic_metadata = Some(reports);
+        }
         Flow::Open
     }
 
+    /// Takes the next bytes of the answer; with the last ones it ends.
     fn watch(
         &mut self,
         mut observing: Box<Observing>,
@@ -126,6 +152,7 @@ impl Exchange {
         }
         // A proxy that holds bodies shows them whole, in one message.
         if end_of_stream || self.modes.response == BodyMode::Buffered {
+            self.reports = reports(&observing);
             let _ = observing.end(&mut keep);
         } else {
             self.state = State::Watching(observing);

@@ -37,7 +37,7 @@ async fn play(document: &Value, case: &Value, mode: &str) -> Result<(), String> 
         pods: given["pods"].as_array().unwrap_or(&none),
         config: document["fixtures"]["configs"][config]["yaml"]
             .as_str()
-            .unwrap_or("{}"),
+            .unwrap_or("{apiVersion: llm-d.ai/v1alpha1, kind: EndpointPickerConfig}"),
         flags: &given["flags"],
     };
     let (picker, compat) = house::picker(&given);

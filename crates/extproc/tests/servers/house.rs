@@ -115,7 +115,7 @@ pub fn uniform(count: u8) -> (Picker, Arc<Core>) {
         dialect: ReferenceDialect::Gie,
         manifests: None,
         pods: &pods,
-        config: "schedulingProfiles: [{plugins: [{pluginRef: queue-scorer}]}]\nplugins: [{type: queue-scorer}]",
+        config: "{apiVersion: llm-d.ai/v1alpha1, kind: EndpointPickerConfig, plugins: [{type: queue-scorer}]}",
         flags: &Value::Null,
     });
     (picker, core)
@@ -172,6 +172,7 @@ fn build(given: &Given<'_>) -> (Picker, Arc<Core>, Arc<Compat>) {
     let settings = Settings {
         parsers: Some(parsers(&config, given.dialect)),
         errors: ErrorStyle::Reference(given.dialect),
+        all_scores: given.flags["--emit-endpoint-scores"] == true,
         ..Settings::default()
     };
     let compat = Arc::new(Compat::new(match given.dialect {

@@ -54,7 +54,10 @@ pub async fn play(document: &Value, case: &Value, dialect: ReferenceDialect) -> 
         pods: pods.as_array().unwrap_or(&none),
         config: document["fixtures"]["configs"][config]["yaml"]
             .as_str()
-            .unwrap_or("parser: {pluginRef: openai-parser}"),
+            .unwrap_or(
+                "{apiVersion: inference.networking.x-k8s.io/v1alpha1, kind: EndpointPickerConfig, \
+                 plugins: [{type: openai-parser}], parser: {pluginRef: openai-parser}}",
+            ),
         flags: &given["flags"],
     };
     let mut scenario = Scenario {

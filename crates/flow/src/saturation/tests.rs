@@ -51,7 +51,10 @@ fn by_gauges_the_fuller_of_queue_and_kv_counts_and_old_ones_are_full() {
     near(saturation(&[fresh(5, 0.1)]), 1.0);
     near(saturation(&[fresh(1, 0.45)]), 0.5);
     near(saturation(&[fresh(1, 0.1), fresh(15, 0.2)]), 1.6);
-    near(saturation(&[scraped(0, 0.0, Time::from_secs_f64(99.8))]), 1.0);
+    near(
+        saturation(&[scraped(0, 0.0, Time::from_secs_f64(99.8))]),
+        1.0,
+    );
     near(saturation(&[endpoint(1)]), 1.0);
 }
 

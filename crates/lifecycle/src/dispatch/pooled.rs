@@ -106,7 +106,7 @@ fn schedule(
         stream: facts.is_some_and(|facts| facts.stream),
         slo: Slo::of(RequestHeaders(Some(headers))),
         media: &[],
-        wants_scores: false,
+        wants_scores: exchange.core.settings().all_scores,
     };
     let scheduler = view.state.scheduler.load_full();
     let mut rng = SmallRng::seed_from_u64(exchange.core.entropy().draw());

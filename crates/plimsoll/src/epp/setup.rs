@@ -133,6 +133,7 @@ pub(super) fn settings(options: &EppOptions) -> Settings {
         body_bytes_max: picking.body_limit,
         body_budget_bytes: picking.body_budget,
         requests_max: picking.max_requests,
+        all_scores: picking.emit_endpoint_scores,
         decisions_max: picking.decisions,
         parsers: Some(Parsers::default()),
         errors: match picking.error_format {

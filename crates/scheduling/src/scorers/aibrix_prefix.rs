@@ -34,7 +34,12 @@ impl Default for AibrixPrefix {
 
 impl PluginType for AibrixPrefix {
     fn build(self, build: &mut Build<'_>) -> Instance {
-        build.require(self.deviations >= 0.0, "deviations", self.deviations, ">= 0");
+        build.require(
+            self.deviations >= 0.0,
+            "deviations",
+            self.deviations,
+            ">= 0",
+        );
         Instance::scorer(self).needing(Data::PrefixMatch, "")
     }
 }

@@ -13,11 +13,8 @@ use crate::data::Data;
 use crate::kind::{Build, Instance, Kind, PluginType, Roles};
 use crate::{Effects, Field, Keeper, Placed, PreRequest, Reads, Scorer, SourceId};
 
-pub(super) const KIND: Kind = Kind::new::<CacheAware>(
-    "cache-aware-scorer",
-    Roles::SCORER.and(Roles::PRE_REQUEST),
-)
-.ours();
+pub(super) const KIND: Kind =
+    Kind::new::<CacheAware>("cache-aware-scorer", Roles::SCORER.and(Roles::PRE_REQUEST)).ours();
 
 /// Out of balance (most − least requests above one bound, and most above so many times least): the
 /// fewest requests win. In balance: the best match if it covers enough of the prompt, else the
@@ -53,7 +50,12 @@ struct Router {
 impl PluginType for CacheAware {
     fn build(self, build: &mut Build<'_>) -> Instance {
         let share = self.cache_threshold;
-        build.require((0.0..=1.0).contains(&share), "cacheThreshold", share, "in [0, 1]");
+        build.require(
+            (0.0..=1.0).contains(&share),
+            "cacheThreshold",
+            share,
+            "in [0, 1]",
+        );
         let factor = self.balance_rel_threshold;
         build.require(factor >= 1.0, "balanceRelThreshold", factor, ">= 1");
         let router = Arc::new(Router {

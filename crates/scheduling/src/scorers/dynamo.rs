@@ -12,11 +12,8 @@ use crate::data::Data;
 use crate::kind::{Build, Instance, Kind, PluginType, Roles};
 use crate::{Effects, Field, Keeper, Placed, PreRequest, Reads, Scorer, SourceId, Ticket};
 
-pub(super) const KIND: Kind = Kind::new::<Dynamo>(
-    "dynamo-cost-scorer",
-    Roles::SCORER.and(Roles::PRE_REQUEST),
-)
-.ours();
+pub(super) const KIND: Kind =
+    Kind::new::<Dynamo>("dynamo-cost-scorer", Roles::SCORER.and(Roles::PRE_REQUEST)).ours();
 
 /// ```text
 /// cost = prefillLoadScale · max(0, (queued prompt tokens + prompt tokens) / block

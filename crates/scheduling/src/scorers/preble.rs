@@ -14,11 +14,8 @@ use crate::data::Data;
 use crate::kind::{Build, Instance, Kind, PluginType, Roles};
 use crate::{Effects, Field, Keeper, Placed, PreRequest, Reads, Scorer, Ticket};
 
-pub(super) const KIND: Kind = Kind::new::<Preble>(
-    "preble-scorer",
-    Roles::SCORER.and(Roles::PRE_REQUEST),
-)
-.ours();
+pub(super) const KIND: Kind =
+    Kind::new::<Preble>("preble-scorer", Roles::SCORER.and(Roles::PRE_REQUEST)).ours();
 
 /// Parts that the window of past load is kept in.
 const PARTS: usize = 18;
@@ -89,7 +86,12 @@ impl PluginType for Preble {
         let window = self.window_secs;
         build.require(window > 0.0, "windowSecs", window, "> 0");
         let share = self.exploit_threshold;
-        build.require((0.0..=1.0).contains(&share), "exploitThreshold", share, "in [0, 1]");
+        build.require(
+            (0.0..=1.0).contains(&share),
+            "exploitThreshold",
+            share,
+            "in [0, 1]",
+        );
         build.require(self.imbalance >= 1.0, "imbalance", self.imbalance, ">= 1");
         let part = Duration::try_from_secs_f64(window / PARTS as f64);
         let router = Arc::new(Router {
@@ -140,7 +142,11 @@ impl Scorer for Router {
         }
         let bound = (self.parameters.imbalance * least) as f32;
         let fits = |index: u32, load: f32| cached(index) == most && (load <= bound || least == 0.0);
-        let any = exploit && kept.iter().zip(&*out).any(|(&index, &load)| fits(index, load));
+        let any = exploit
+            && kept
+                .iter()
+                .zip(&*out)
+                .any(|(&index, &load)| fits(index, load));
         for (out, &index) in out.iter_mut().zip(kept) {
             let state = field.state(index);
             let own = Load::work(state.uncached_tokens, cached(index)) as f32;
