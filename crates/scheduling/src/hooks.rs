@@ -113,6 +113,10 @@ pub trait HeaderReader: fmt::Debug + Send + Sync {
 
 /// How far one profile has come.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a request has two or three of them, on the stack"
+)]
 pub enum Ran {
     /// It was not run.
     Not,

@@ -1,7 +1,7 @@
 //! The flags of `plimsoll epp`: those of the reference pickers (Inference Extension v1.5.0, llm-d's router) and ours.
 //!
-//! A flag of theirs is honoured, or accepted with a line in the log ([`deprecated`]), or refused with what to use
-//! instead ([`refused`]).
+//! A flag of theirs is honoured, or accepted with a line in the log ([`EppOptions::deprecated`]), or refused with what to use
+//! instead ([`EppOptions::refused`]).
 
 use std::net::IpAddr;
 use std::path::PathBuf;

@@ -119,7 +119,7 @@ impl Default for StaticLimit {
 
 impl PluginType for StaticLimit {
     fn build(self, build: &mut Build<'_>) -> Instance {
-        if !(self.threshold > 0.0) {
+        if self.threshold.is_nan() || self.threshold <= 0.0 {
             let message = "a threshold that is not above 0 lets no request through";
             build.warn("threshold", message);
         }
