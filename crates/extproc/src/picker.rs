@@ -29,6 +29,9 @@ pub struct PickerOptions {
     /// Endpoints named per request, best first. Proxies that retry walk the list; those that take one address only need
     /// 1. Default 1.
     pub fallbacks: usize,
+    /// Name as many endpoints as the configured picker plugin was asked for, where that is more. Default off: our own
+    /// profile ranks many, and most proxies take one.
+    pub follow_picker: bool,
     /// Tell the scores of the candidates in dynamic metadata. Default off.
     pub emit_scores: bool,
     /// Take no notice of the subset that the proxy allows. Default off.
@@ -46,6 +49,7 @@ impl Default for PickerOptions {
     fn default() -> Self {
         Self {
             fallbacks: 1,
+            follow_picker: false,
             emit_scores: false,
             ignore_subset: false,
             spare_bodies: true,

@@ -110,13 +110,17 @@ impl Registry {
 
     /// The names that are closest to one that is not known, for messages.
     pub(crate) fn suggestions(&self, name: &str) -> String {
-        let mut near: Vec<(usize, &str)> = self
+        // What begins like it is nearer than what is a few letters away.
+        let mut near: Vec<(bool, usize, &str)> = self
             .kinds
             .iter()
-            .map(|kind| (distance(name, kind.name), kind.name))
+            .map(|kind| {
+                let begins = kind.name.starts_with(name);
+                (!begins, distance(name, kind.name), kind.name)
+            })
             .collect();
         near.sort_unstable();
-        let names: Vec<&str> = near.into_iter().take(3).map(|(_, name)| name).collect();
+        let names: Vec<&str> = near.into_iter().take(3).map(|(_, _, name)| name).collect();
         names.join(", ")
     }
 

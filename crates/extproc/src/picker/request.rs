@@ -203,9 +203,12 @@ impl Exchange {
     /// `ip:port` of the endpoints, best first, without spaces.
     fn destination(&self, dispatch: &Dispatch) -> String {
         let mut list = String::new();
-        // What the configured picker was asked for, or more where the flag says so.
-        let asked = dispatch.record().map_or(1, |record| record.decision.named);
-        let count = self.picker.options.fallbacks.max(asked).max(1);
+        let options = &self.picker.options;
+        let asked = dispatch
+            .record()
+            .filter(|_| options.follow_picker)
+            .map_or(1, |record| record.decision.named);
+        let count = options.fallbacks.max(asked).max(1);
         for endpoint in dispatch.endpoints().take(count) {
             let comma = if list.is_empty() { "" } else { "," };
             // Writing to a String cannot fail.

@@ -181,6 +181,7 @@ fn build(given: &Given<'_>) -> (Picker, Arc<Core>, Arc<Compat>) {
     }));
     let core = Core::new(view, settings, Arc::new(Frozen), compat.clone(), 7);
     let options = PickerOptions {
+        follow_picker: true,
         emit_scores: given.flags["--emit-endpoint-scores"] == true,
         ..PickerOptions::default()
     };

@@ -150,6 +150,7 @@ pub(super) fn picker(options: &EppOptions) -> PickerOptions {
     let picking = &options.picking;
     PickerOptions {
         fallbacks: usize::from(picking.fallbacks),
+        follow_picker: picking.config_file.is_some() || picking.config_text.is_some(),
         emit_scores: picking.emit_endpoint_scores,
         ignore_subset: picking.disable_endpoint_subset_filter,
         spare_bodies: picking.spare_response_bodies,

@@ -59,7 +59,7 @@ fn what_is_no_such_object_is_refused() {
         ("a: [", "is not valid YAML"),
         (
             "apiVersion: llm-d.ai/v1alpha1\nkind: EndpointPickerConfig\nplugins: []\nplugins: []",
-            "given twice",
+            "duplicate mapping key: plugins",
         ),
         (
             "apiVersion: llm-d.ai/v1alpha1\nkind: EndpointPickerConfig\n---\na: b",
