@@ -63,8 +63,7 @@ impl Policy {
     /// # Errors
     /// [`TlsError::Name`] for a name that is not known, with those that are.
     pub fn from_go_names(version_min: &str, suites: &[String]) -> Result<Self, TlsError> {
-        let mut policy = Self::default();
-        policy.versions = match version_min {
+        let versions = match version_min {
             "" | "VersionTLS12" | "VersionTLS11" | "VersionTLS10" => rustls::ALL_VERSIONS.to_vec(),
             "VersionTLS13" => vec![&rustls::version::TLS13],
             other => {
@@ -74,9 +73,12 @@ impl Policy {
             }
         };
         if suites.is_empty() {
-            return Ok(policy);
+            return Ok(Self {
+                versions,
+                ..Self::default()
+            });
         }
-        policy.suites = suites
+        let suites = suites
             .iter()
             .map(|name| {
                 let known = ring::DEFAULT_CIPHER_SUITES.iter();
@@ -93,7 +95,7 @@ impl Policy {
                     })
             })
             .collect::<Result<_, _>>()?;
-        Ok(policy)
+        Ok(Self { versions, suites })
     }
 
     fn config(

@@ -202,30 +202,25 @@ impl Compat {
             if fresh.is_empty() {
                 continue;
             }
-            let kinds: [(&str, &str, fn(&signals::Gauges) -> f64); 3] = [
-                ("kv_cache_utilization", "kv_cache_utilization", |gauges| {
-                    f64::from(gauges.kv_usage)
-                }),
-                ("queue_size", "queue_size", |gauges| {
-                    f64::from(gauges.waiting)
-                }),
-                ("running_requests", "running_requests", |gauges| {
-                    f64::from(gauges.running)
-                }),
+            type Read = fn(&signals::Gauges) -> f64;
+            let kinds: [(&str, Read); 3] = [
+                ("kv_cache_utilization", |gauges| f64::from(gauges.kv_usage)),
+                ("queue_size", |gauges| f64::from(gauges.waiting)),
+                ("running_requests", |gauges| f64::from(gauges.running)),
             ];
-            for (old, new, value) in kinds {
+            for (kind, value) in kinds {
                 let mean = fresh.iter().map(|(_, s)| value(&s.scraped)).sum::<f64>() / count;
                 let square = |(_, s): &(_, signals::Signals)| (value(&s.scraped) - mean).powi(2);
                 let deviation = (fresh.iter().map(square).sum::<f64>() / count).sqrt();
                 tell(
-                    &format!("inference_pool_average_{old}"),
-                    &format!("llm_d_epp_average_{new}"),
+                    &format!("inference_pool_average_{kind}"),
+                    &format!("llm_d_epp_average_{kind}"),
                     &[name],
                     mean,
                 );
                 if self.llm_d() {
                     self.book
-                        .set(&format!("llm_d_epp_std_dev_{new}"), &[name], deviation);
+                        .set(&format!("llm_d_epp_std_dev_{kind}"), &[name], deviation);
                 }
             }
         }

@@ -239,7 +239,7 @@ mod tests {
             ("body-field-to-header", "user")
         );
         assert_eq!(spec.parameters["headerName"], "X-User");
-        let plugins = RouterPlugins::from_specs(&[spec.clone()]).unwrap();
+        let plugins = RouterPlugins::from_specs(std::slice::from_ref(&spec)).unwrap();
         assert_eq!(plugins.iter().count(), 1);
         let plain: PluginSpec = "base-model-to-header:base".parse().unwrap();
         assert_eq!(plain.parameters, Value::Null);

@@ -154,6 +154,7 @@ colour: red
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is a table")]
 fn references_lead_to_plugins_of_the_right_kind() {
     for (text, want) in [
         (

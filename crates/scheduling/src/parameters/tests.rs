@@ -39,6 +39,10 @@ enum Choice {
     OneThing,
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "callers make the value on the spot"
+)]
 fn read(value: Value) -> (Result<Outer, ParameterFault>, Vec<ParameterFault>) {
     let mut unknown = Vec::new();
     let result = decode(&value, &mut unknown);
