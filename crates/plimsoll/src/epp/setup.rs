@@ -202,6 +202,7 @@ pub(super) fn picking(
 }
 
 /// The TLS flags of a gRPC port.
+#[derive(Clone, Copy)]
 pub(crate) struct Tls<'f> {
     pub(crate) secure: bool,
     pub(crate) directory: &'f str,
