@@ -144,10 +144,10 @@ impl Scenario {
             .get_mut(&name)
             .ok_or(format!("no stream {name}"))?;
         stream.send(&messages);
-        if let Some(millis) = step["expect_no_message_for_ms"].as_u64() {
-            if stream.answers_within(Duration::from_millis(millis)).await {
-                return Err("an answer came where none was expected".to_owned());
-            }
+        if let Some(millis) = step["expect_no_message_for_ms"].as_u64()
+            && stream.answers_within(Duration::from_millis(millis)).await
+        {
+            return Err("an answer came where none was expected".to_owned());
         }
         let Some(kind) = step["expect_kind"].as_str() else {
             return Ok(());
