@@ -65,7 +65,7 @@ fn by_requests_tokens_or_both() {
     let saturation = |requests, tokens, endpoints: &[Arc<Endpoint>]| {
         Detector::Concurrency(Limits { requests, tokens }).saturation(endpoints, Time(1))
     };
-    let both = [a.clone(), b.clone()];
+    let both = [a, b];
     assert_eq!(saturation(Some(10), None, &both), 1.0);
     assert_eq!(saturation(None, Some(100), &both), 0.5);
     assert_eq!(saturation(Some(10), Some(100), &both), 1.25);
